@@ -9,6 +9,7 @@ namespace millrace {
 
 }  // namespace millrace
 
-#define MILLRACE_ASSERT(expression) \
-    (__builtin_expect(static_cast<bool>(expression), 1) ? void(0) \
-                                                        : ::millrace::assertion_failed(#expression, __FILE__, __LINE__))
+#define MILLRACE_ASSERT(expression)                     \
+    (__builtin_expect(static_cast<bool>(expression), 1) \
+         ? void(0)                                      \
+         : ::millrace::assertion_failed(#expression, __FILE__, __LINE__))

@@ -1,8 +1,7 @@
-#include <millrace/address.h>
-
 #include <arpa/inet.h>
-
 #include <cstdio>
+
+#include <millrace/address.h>
 
 namespace millrace {
 

@@ -1,7 +1,7 @@
-#include <millrace/assert.h>
-
 #include <cstdio>
 #include <cstdlib>
+
+#include <millrace/assert.h>
 
 namespace millrace {
 

@@ -139,6 +139,7 @@ struct ListenerRecord {
     uint32_t first_route;      ///< index of HttpRouteRecord
     uint32_t route_count;      ///< tcp mode: exactly 1, its host and path empty
     uint32_t retry_after_s;    ///< sent with 503
+    uint32_t reserved1;
 };
 static_assert(sizeof(ListenerRecord) == 64);
 

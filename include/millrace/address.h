@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <cstring>
@@ -22,9 +23,14 @@ struct IpAddress {
 
     /// True for the mapped form, which is how IPv4 is carried.
     constexpr bool is_v4() const {
-        for (size_t i = 0; i < 10; ++i)
-            if (bytes[i] != 0) return false;
-        return bytes[10] == 0xff && bytes[11] == 0xff;
+        // By words, since every packet asks: compilers keep a loop over the bytes a loop.
+        struct Words {
+            uint64_t zero;
+            uint32_t mapped;
+            uint32_t v4;
+        };
+        const Words words = std::bit_cast<Words>(bytes);
+        return words.zero == 0 && words.mapped == std::bit_cast<uint32_t>(std::array<uint8_t, 4>{0, 0, 0xff, 0xff});
     }
 
     /// True when all 16 bytes are zero: "no address".

@@ -21,8 +21,8 @@ enum EtherType : uint16_t {
 
 /// The link-layer part of a frame to send.
 struct LinkHeader {
-    MacAddress source_mac;
-    MacAddress destination_mac;
+    MacAddress source_mac{};
+    MacAddress destination_mac{};
     uint16_t vlan = 0;  ///< VLAN id 1…4094; 0 sends untagged
 
     /// Bytes that the header takes on the wire.
@@ -44,7 +44,7 @@ inline bool is_group(const MacAddress& mac) {
 inline constexpr MacAddress broadcast_mac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 inline MacAddress load_mac(const uint8_t* at) {
-    MacAddress mac;
+    MacAddress mac{};
     std::memcpy(mac.bytes.data(), at, 6);
     return mac;
 }

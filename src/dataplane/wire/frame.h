@@ -40,16 +40,16 @@ struct ParseOptions {
 /// RFC 826 for Ethernet and IPv4. Addresses are mapped; an RFC 5227 probe has the sender ::ffff:0.0.0.0.
 struct ArpPacket {
     bool is_request = false;
-    MacAddress sender_mac;
-    IpAddress sender;
-    MacAddress target_mac;
-    IpAddress target;
+    MacAddress sender_mac{};
+    IpAddress sender{};
+    MacAddress target_mac{};
+    IpAddress target{};
 };
 
 /// Echo request or reply, RFC 792 and RFC 4443 §4.
 struct IcmpEcho {
-    IpAddress source;
-    IpAddress destination;
+    IpAddress source{};
+    IpAddress destination{};
     uint16_t id = 0;
     uint16_t sequence = 0;
     std::span<const uint8_t> payload;
@@ -60,14 +60,14 @@ enum class IcmpErrorKind : uint8_t { unreachable, packet_too_big, time_exceeded 
 /// An ICMP error of either family about a packet that we sent: `embedded_*` are that packet's fields, ours being the
 /// source. A claim by anyone: the receiver checks seq against its window (RFC 5927 §4.1).
 struct IcmpError {
-    IpAddress source;  ///< who reports
-    IpAddress destination;
+    IpAddress source{};  ///< who reports
+    IpAddress destination{};
     IcmpErrorKind kind = IcmpErrorKind::unreachable;  ///< IPv4's "fragmentation needed" counts as packet_too_big
     uint8_t code = 0;                                 ///< as on the wire; its meaning depends on the family
     uint32_t mtu = 0;                                 ///< packet_too_big only; 0 from routers older than RFC 1191
     bool embedded_is_tcp = false;                     ///< when false, ports and seq mean nothing
-    IpAddress embedded_source;
-    IpAddress embedded_destination;
+    IpAddress embedded_source{};
+    IpAddress embedded_destination{};
     uint16_t embedded_source_port = 0;
     uint16_t embedded_destination_port = 0;
     uint32_t embedded_seq = 0;
@@ -75,12 +75,12 @@ struct IcmpError {
 
 /// Neighbour solicitation or advertisement that passed every check of RFC 4861 §7.1.
 struct NdpMessage {
-    IpAddress source;  ///< unspecified in duplicate address detection (RFC 4862 §5.4)
-    IpAddress destination;
-    IpAddress target;
+    IpAddress source{};  ///< unspecified in duplicate address detection (RFC 4862 §5.4)
+    IpAddress destination{};
+    IpAddress target{};
     bool has_link_address = false;
-    MacAddress link_address;  ///< source (solicitation) or target (advertisement) link-layer address option
-    bool is_router = false;   ///< flags R, S and O; advertisements only
+    MacAddress link_address{};  ///< source (solicitation) or target (advertisement) link-layer address option
+    bool is_router = false;     ///< flags R, S and O; advertisements only
     bool is_solicited = false;
     bool is_override = false;
 };
@@ -91,8 +91,8 @@ struct ParsedFrame {
     FrameKind kind = FrameKind::dropped;
     DropReason drop_reason = DropReason::none;  ///< not none exactly when dropped
     uint16_t vlan = 0;                          ///< 0 when untagged
-    MacAddress source_mac;                      ///< these three also of a dropped frame, unless bad_length
-    MacAddress destination_mac;
+    MacAddress source_mac{};                    ///< these three also of a dropped frame, unless bad_length
+    MacAddress destination_mac{};
     TcpSegment tcp;   ///< tcp; RFC 9293 options that may stand only on a SYN are absent on other segments
     ArpPacket arp;    ///< arp
     IcmpEcho echo;    ///< icmp_echo_request, icmp_echo_reply
@@ -106,8 +106,8 @@ FrameKind parse_frame(std::span<const uint8_t> bytes, const ParseOptions& option
 
 /// A packet's addresses as it carries them; ports are 0 unless it is TCP.
 struct FlowKey {
-    IpAddress source;
-    IpAddress destination;
+    IpAddress source{};
+    IpAddress destination{};
     uint16_t source_port = 0;
     uint16_t destination_port = 0;
     bool is_tcp = false;

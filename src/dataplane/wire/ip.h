@@ -28,8 +28,8 @@ inline constexpr size_t ipv6_header_length = 40;
 
 /// A packet's IP layer after its checks: payload is cut to the length that the header states.
 struct IpPacket {
-    IpAddress source;
-    IpAddress destination;
+    IpAddress source{};
+    IpAddress destination{};
     uint8_t protocol = 0;   ///< the upper layer, behind all extension headers
     uint8_t hop_limit = 0;  ///< or TTL
     uint8_t ecn = 0;
@@ -38,20 +38,17 @@ struct IpPacket {
 
 /// Reads four bytes of an IPv4 address into the mapped form.
 inline IpAddress load_ipv4_address(const uint8_t* at) {
-    IpAddress address;
+    IpAddress address{};
     address.bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     std::memcpy(address.bytes.data() + 12, at, 4);
     return address;
 }
 
 inline IpAddress load_ipv6_address(const uint8_t* at) {
-    IpAddress address;
+    IpAddress address{};
     std::memcpy(address.bytes.data(), at, 16);
     return address;
 }
-
-/// True for a multicast address of either family and for the IPv4 limited broadcast.
-bool is_multicast_or_broadcast(const IpAddress& address);
 
 /// The checksum's pseudo header (RFC 9293 §3.1, RFC 8200 §8.1) as a running sum. `length` is that of the upper layer,
 /// header and payload. One form serves both families: the ::ffff: of a mapped address adds zero in one's complement.

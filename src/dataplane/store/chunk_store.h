@@ -10,6 +10,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <optional>
 #include <span>
 
 namespace millrace::store {
@@ -33,22 +35,57 @@ static_assert(sizeof(ChunkHeader) == 16);
 inline constexpr uint32_t chunk_class_bytes[] = {128, 256, 512, 1024, 1536, 4096, 8192, 16384 + 128};
 inline constexpr uint32_t chunk_payload_max = chunk_class_bytes[std::size(chunk_class_bytes) - 1] - sizeof(ChunkHeader);
 
+struct SlabDirectory;
+
+/// What the directory knows of a slab; units are 128 B from the slab's start.
+struct Slab {
+    uint32_t next, prev;  ///< slabs of the same list (with room, empty, or given back); 0: none
+    uint16_t free_unit;   ///< first of the freed chunks, linked by ChunkHeader::next; no_unit: none
+    uint16_t fresh_unit;  ///< chunks from here on were never handed out and their headers never written
+    uint16_t used;        ///< chunks allocated
+    uint8_t size_class;   ///< no_class while the slab belongs to none
+    uint8_t reserved;
+};
+static_assert(sizeof(Slab) == 16);
+
 class ChunkStore {
   public:
     static constexpr size_t slab_bytes = 65536;
 
-    /// Formats `arena` (zeroed memory, a multiple of slab_bytes, at least two slabs, at most 512 GiB, aligned to a page)
-    /// as an empty store. The store keeps the span; the memory must outlive it.
+    /// Formats `arena` (zeroed memory, a multiple of slab_bytes, at least two slabs, at most 512 GiB, aligned to a
+    /// page) as an empty store. The store keeps the span; the memory must outlive it.
     static ChunkStore format(std::span<std::byte> arena);
+
+    /// Takes over the arena that an earlier process left. The store must then be recovered (begin_recovery, mark_live
+    /// for each chunk that a live record names, end_recovery) before anything else. Empty when the directory doesn't
+    /// fit the arena.
+    static std::optional<ChunkStore> join(std::span<std::byte> arena);
 
     /// The smallest chunk whose payload capacity is at least `payload_bytes` (1…chunk_payload_max), its header zeroed
     /// but for `size_class`. no_chunk when the arena is exhausted (counted in `exhausted_total`).
     ChunkId allocate(uint32_t payload_bytes) noexcept;
 
-    /// Gives a chunk back. Asserts that the id names a live chunk.
+    /// Gives a chunk back. Asserts that the id names a live chunk. Unlink it from its record first: a crash between
+    /// the two then costs nothing.
     void free(ChunkId id) noexcept;
 
-    ChunkHeader& header(ChunkId id) noexcept { return *reinterpret_cast<ChunkHeader*>(arena_.data() + size_t{id} * 128); }
+    /// From here every chunk counts as free. Chunks keep their contents. May be begun again after a crash within it.
+    void begin_recovery() noexcept;
+
+    /// Declares a chunk live. False, with nothing changed, when the id can't name one (out of bounds, not where a chunk
+    /// starts, never handed out, `length` beyond its capacity) or was declared already: its record is damaged.
+    bool mark_live(ChunkId id) noexcept;
+
+    /// Rebuilds the free lists from what was not declared live.
+    void end_recovery() noexcept;
+
+    /// Gives the memory of up to `slab_count_max` empty slabs back to the system, which takes microseconds each: not
+    /// for the packet path. Returns how many; fewer when fewer are empty or the memory can't be given back.
+    uint32_t release_free_slabs(uint32_t slab_count_max) noexcept;
+
+    ChunkHeader& header(ChunkId id) noexcept {
+        return *reinterpret_cast<ChunkHeader*>(arena_.data() + size_t{id} * 128);
+    }
     const ChunkHeader& header(ChunkId id) const noexcept {
         return *reinterpret_cast<const ChunkHeader*>(arena_.data() + size_t{id} * 128);
     }
@@ -66,12 +103,27 @@ class ChunkStore {
 
     /// Bytes of chunks now allocated, headers and class rounding included.
     uint64_t bytes_in_use() const noexcept { return bytes_in_use_; }
-    /// Bytes of slabs cut so far: what the arena costs in memory.
+    /// Bytes of slabs cut so far and not given back, with the directory's part: what the arena costs in memory.
     uint64_t bytes_of_slabs() const noexcept;
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
+    static constexpr size_t class_count = std::size(chunk_class_bytes);
+
+    explicit ChunkStore(std::span<std::byte> arena) noexcept;
+    uint32_t cut_slab(uint8_t size_class) noexcept;
+    void link(uint32_t& head, uint32_t slab) noexcept;
+    void unlink(uint32_t& head, uint32_t slab) noexcept;
+
     std::span<std::byte> arena_;
+    SlabDirectory* directory_;
+    Slab* slabs_;  ///< one per slab of the arena, the directory's own included; in the leading slabs
+    uint32_t slab_count_;
+    uint32_t with_room_[class_count] = {};  ///< heads: slabs of the class with a chunk to give
+    uint32_t empty_ = 0;                    ///< head: slabs of no class, memory still there
+    uint32_t given_back_ = 0;               ///< head: slabs of no class, memory returned to the system
+    uint32_t given_back_count_ = 0;
+    bool recovered_ = true;
     uint64_t bytes_in_use_ = 0;
     uint64_t exhausted_total_ = 0;
 };

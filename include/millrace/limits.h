@@ -18,6 +18,7 @@ inline constexpr uint32_t listener_slot_max = 256;
 inline constexpr uint32_t backend_slot_max = 256;
 inline constexpr uint32_t server_slot_max = 4096;
 inline constexpr uint32_t http_route_max = 4096;
+inline constexpr uint32_t source_max = 4096;
 
 /// A reference to nothing, wherever a 16-bit slot or index is optional.
 inline constexpr uint16_t no_slot = 0xffff;

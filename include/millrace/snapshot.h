@@ -20,6 +20,7 @@
 #include <vector>
 
 #include <millrace/address.h>
+#include <millrace/config_rules.h>
 #include <millrace/limits.h>
 
 namespace millrace {
@@ -48,7 +49,7 @@ enum class SnapshotSection : uint32_t {
 };
 
 struct SectionRef {
-    uint32_t offset;        ///< from the start of the snapshot; a multiple of 8
+    uint32_t offset;        ///< from the start of the snapshot: the end of the section before, rounded up to 8
     uint32_t count;         ///< records (bytes, for the strings)
     uint32_t record_bytes;  ///< size of one record: sizeof of this ABI version
     uint32_t reserved;
@@ -79,8 +80,6 @@ struct DataplaneRecord {
     uint8_t reserved[7];
 };
 static_assert(sizeof(DataplaneRecord) == 168);
-
-enum class Driver : uint8_t { af_xdp = 0, af_packet = 1, memif = 2, pci = 3 };
 
 struct InterfaceRecord {
     StringRef name;
@@ -197,7 +196,8 @@ static_assert(sizeof(SourceRecord) == 8);
 /// follow is inside its bounds once open() has succeeded.
 class SnapshotView {
   public:
-    /// Checks `bytes` (which must outlive the view). On failure returns false and says why in `error`.
+    /// Checks `bytes` (8-byte aligned; they must outlive the view). On failure returns false, says in `error` which
+    /// record breaks which rule, and leaves the view as it was. Allocates; not for a worker.
     bool open(std::span<const std::byte> bytes, std::string& error);
 
     uint64_t generation() const { return header_->generation; }

@@ -1,0 +1,29 @@
+// Settings of one TCP stack, the same for all its connections. Set before the first segment and constant while the
+// worker runs; the defaults are the values that the RFCs name. Not the options of a TCP header: wire/tcp_segment.h.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/base/time.h"
+
+namespace millrace::tcp {
+
+struct Options {
+    uint32_t rto_initial_us = 1'000'000;    ///< before the first measurement (RFC 6298 §2.1)
+    uint32_t rto_min_us = 200'000;          ///< RFC 6298 §2.4 says 1 s; 200 ms is what the field's stacks use
+    uint32_t rto_max_us = 60'000'000;       ///< RFC 6298 §2.5
+    uint8_t syn_retries = 6;                ///< SYN retransmissions before an active open fails (about 127 s)
+    uint8_t syn_ack_retries = 5;            ///< SYN-ACK retransmissions before a half-open entry is dropped
+    uint8_t retries_max = 15;               ///< R2 of RFC 9293 §3.8.3: timeouts in a row before the connection is dead
+    uint8_t window_scale = 6;               ///< offered, 0…14 (RFC 7323 §2): windows up to 4 MiB in steps of 64 B
+    bool timestamps = true;                 ///< offered and accepted (RFC 7323 §3)
+    uint16_t mss_v4 = 1460;                 ///< announced on IPv4: MTU less 40 (RFC 9293 §3.7.1)
+    uint16_t mss_v6 = 1440;                 ///< announced on IPv6: MTU less 60
+    uint16_t initial_window_segments = 10;  ///< RFC 6928
+    uint32_t receive_window_bytes = 65535;  ///< largest window ever advertised; also bounds what waits out of order
+    uint16_t reassembly_chunks_max = 64;    ///< chunks that one connection may hold out of order
+    uint32_t time_wait_ms = 60'000;         ///< 2 MSL (RFC 9293 §3.4.2), MSL taken as 30 s
+    uint32_t challenge_acks_per_second = 1000;  ///< per worker (RFC 5961 §7); the true budget varies around it
+};
+
+}  // namespace millrace::tcp

@@ -22,6 +22,8 @@ struct ResponseHead {
     /// 100, 102, 103, ...: pass it on (RFC 9110 §15.2); another head follows on the same connection.
     bool is_interim() const { return status < 200 && status != 101; }
     bool is_switching() const { return status == 101; }
+    /// Whatever the fields say (RFC 9112 §6.3).
+    bool never_has_body() const { return status < 200 || status == 204 || status == 304; }
 };
 
 /// Parses the bytes that scan_head found complete into `response`. False when the head is malformed or ambiguous, or is

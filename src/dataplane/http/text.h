@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -29,7 +30,13 @@ constexpr bool is_alphanumeric(char c) {
 
 /// tchar of RFC 9110 §5.6.2.
 constexpr bool is_token_char(char c) {
-    return is_alphanumeric(c) || (c != '\0' && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+    constexpr std::array<bool, 256> token_chars = [] {
+        std::array<bool, 256> table{};
+        for (unsigned i = 0; i < 128; ++i) table[i] = is_alphanumeric(static_cast<char>(i));
+        for (char symbol : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<uint8_t>(symbol)] = true;
+        return table;
+    }();
+    return token_chars[static_cast<uint8_t>(c)];
 }
 
 constexpr bool is_token(std::string_view text) {

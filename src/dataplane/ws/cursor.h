@@ -55,7 +55,7 @@ class FrameCursor {
     Phase take_first_byte(uint8_t byte);
     Phase take_second_byte(uint8_t byte);
     Phase take_length_byte(uint8_t byte);
-    Phase enter_payload();
+    Phase enter_payload(uint64_t length);
     uint64_t remaining() const { return uint64_t{remaining_high_} << 32 | remaining_low_; }
     void set_remaining(uint64_t value);
 

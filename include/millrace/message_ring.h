@@ -42,6 +42,8 @@ class MessageRingProducer {
     uint32_t room() const noexcept;
 
   private:
+    uint64_t free_bytes() const noexcept;
+
     std::span<std::byte> data_;
     RingPosition* produced_ = nullptr;
     const RingPosition* consumed_ = nullptr;
@@ -57,6 +59,10 @@ class MessageRingConsumer {
     /// is none. A message that makes no sense (too long, beyond the producer's position) empties the ring and counts in
     /// `malformed`.
     bool pop(MessageHeader& header, std::span<std::byte> payload) noexcept;
+
+    /// Forgets every message that waits. A consumer calls it once whenever it joins a ring whose producer's file or own
+    /// file is new: positions of different files know nothing of each other, and until then the producer finds no room.
+    void skip_all() noexcept;
 
     uint64_t malformed() const noexcept { return malformed_; }
 

@@ -1,0 +1,315 @@
+#!/usr/bin/python3
+"""Runs the tests, group by group; called by scripts/test once the packages are there.
+
+    style     tests/style: formatting, layering, sizes
+    unit      every GoogleTest case and the simulator, as built for release
+    checked   the same cases under the address and undefined-behaviour sanitizers
+    fault     each planted fault of src/dataplane/base/fault_names.inc must turn some of those cases red
+    fuzz      each fuzz target for some seconds, from its committed corpus
+    e2e       tests/e2e: real processes, real clients, network namespaces
+
+A test's name is GROUP/…; PATTERN picks the tests whose name holds it (with * as in file names). A test that cannot run is
+skipped with its reason, and fails unless tests/allowed_skips.txt names it.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FUZZ_SECONDS = 10
+PROGRAM_SECONDS = 180  # the longest that one test program may take
+TEST_SECONDS = 180     # the longest that one Python test may take
+WORKERS = max(2, os.cpu_count() or 2)
+SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+
+
+class Report:
+    """Counts and prints outcomes."""
+
+    def __init__(self, pattern, verbose):
+        self.pattern, self.verbose = pattern, verbose
+        self.passed = self.failed = self.skipped = 0
+        with open(os.path.join(ROOT, "tests/allowed_skips.txt"), encoding="utf-8") as lines:
+            self.allowed_skips = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
+
+    def wants(self, name):
+        return self.pattern in name or fnmatch.fnmatch(name, self.pattern)
+
+    def ok(self, name):
+        self.passed += 1
+        if self.verbose:
+            print(f"  ok      {name}", flush=True)
+
+    def fail(self, name, output):
+        self.failed += 1
+        lines = output.strip().splitlines()[-60:]
+        print("\n".join([f"  FAILED  {name}", *("          " + line for line in lines)]), flush=True)
+
+    def skip(self, name, reason):
+        if name in self.allowed_skips:
+            self.skipped += 1
+            print(f"  skipped {name}: {reason}", flush=True)
+        else:
+            self.fail(name, f"skipped ({reason}), but tests/allowed_skips.txt does not name it")
+
+
+def run(argv, seconds=PROGRAM_SECONDS, **environment):
+    """Runs a program from the project's root; returns its exit code and everything it printed."""
+    try:
+        done = subprocess.run(argv, cwd=ROOT, env={**os.environ, **environment}, timeout=seconds, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return done.returncode, done.stdout.decode(errors="replace")
+    except subprocess.TimeoutExpired as expired:
+        return -1, (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {seconds} s\n"
+
+
+# ---- builds
+
+def build(report, directory, *setup, only=None, **environment):
+    """Configures (once) and builds everything, or the targets whose path in the build directory begins with `only`. A
+    failure is reported as a failed test. Returns whether it succeeded."""
+    started = time.monotonic()
+    code, output = 0, ""
+    if not os.path.exists(os.path.join(ROOT, directory, "build.ninja")):
+        code, output = run(["meson", "setup", directory, *setup], 300, **environment)
+    if code == 0:
+        targets = [target for target in programs_of(directory) if target.startswith(only)] if only else []
+        code, output = run(["ninja", "-C", directory, *targets], 1800, **environment)
+    if code != 0:
+        report.fail(f"build/{directory}", output)
+    elif time.monotonic() - started > 2:
+        print(f"  built {directory} in {time.monotonic() - started:.0f} s", flush=True)
+    return code == 0
+
+
+def introspect(directory, what):
+    return json.loads(subprocess.check_output(["meson", "introspect", what, os.path.join(ROOT, directory)]))
+
+
+def programs_of(directory):
+    """Paths, in the build directory, of the programs that it can build."""
+    top = os.path.join(ROOT, directory)
+    return [os.path.relpath(target["filename"][0], top) for target in introspect(directory, "--targets")
+            if target["type"] == "executable"]
+
+
+def test_programs(directory):
+    """The test programs that Meson knows in a build directory, as {name: argv}, with their path below tests/."""
+    below = os.path.join(ROOT, directory, "tests") + "/"
+    return {test["cmd"][0].replace(below, ""): test["cmd"] for test in introspect(directory, "--tests")}
+
+
+# ---- GoogleTest and simulator programs
+
+def cases_of(argv):
+    """The GoogleTest cases inside a program; None when it is no GoogleTest program."""
+    if len(argv) > 1:
+        return None
+    code, output = run([*argv, "--gtest_list_tests"], 30)
+    if code != 0 or not re.search(r"^\w[\w/]*\.", output, re.MULTILINE):
+        return None
+    cases, suite = [], ""
+    for line in output.splitlines():
+        line = line.split("#")[0].rstrip()
+        if re.fullmatch(r"\w[\w/]*\.", line):
+            suite = line
+        elif line.startswith("  "):
+            cases.append(suite + line.strip())
+    return cases
+
+
+def run_program(argv, cases, environment):
+    """Runs the wanted cases of one program; returns [(case, outcome, output)], outcome one of ok, failed, skipped."""
+    if cases is None:
+        code, output = run(argv, **environment)
+        return [("", "ok" if code == 0 else "failed", output)]
+    with tempfile.NamedTemporaryFile("w", suffix=".filter") as flags:
+        flags.write("--gtest_filter=" + ":".join(cases) + "\n")
+        flags.flush()
+        _, output = run([*argv, f"--gtest_flagfile={flags.name}", "--gtest_color=no"], **environment)
+    results = []
+    for case in cases:
+        begin = output.find(f"[ RUN      ] {case}\n")
+        end = re.search(rf"\[ +(OK|FAILED|SKIPPED) +\] {re.escape(case)}(?=[ ,\n])", output[max(begin, 0):])
+        said = output[max(begin, 0):][:end.end()] if end else output[max(begin, 0):]
+        outcome = {"OK": "ok", "FAILED": "failed", "SKIPPED": "skipped"}[end.group(1)] if end else "failed"
+        results.append((case, outcome, said))
+    return results
+
+
+def program_group(report, group, directory, environment):
+    """Runs every test program of a build; returns those without a failure as {name: argv}."""
+    jobs = []
+    for name, argv in test_programs(directory).items():
+        cases = cases_of(argv)
+        if cases is not None:
+            cases = [case for case in cases if report.wants(f"{group}/{name}/{case}")]
+        if cases or (cases is None and report.wants(f"{group}/{name}")):
+            jobs.append((name, argv, cases))
+    green = {}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for (name, argv, _), results in zip(jobs, pool.map(lambda job: run_program(job[1], job[2], environment), jobs)):
+            for case, outcome, output in results:
+                test = f"{group}/{name}/{case}".rstrip("/")
+                {"ok": lambda: report.ok(test), "failed": lambda: report.fail(test, output),
+                 "skipped": lambda: report.skip(test, output.strip().splitlines()[-2:][0].strip())}[outcome]()
+            if all(outcome != "failed" for _, outcome, _ in results):
+                green[name] = argv
+    return green
+
+
+def fault_group(report, programs):
+    """Each planted fault must turn a program red that is green without it."""
+    with open(os.path.join(ROOT, "src/dataplane/base/fault_names.inc"), encoding="utf-8") as lines:
+        names = re.findall(r"^MILLRACE_FAULT_NAME\((\w+)\)", lines.read(), re.MULTILINE)
+    names = [name for name in names if report.wants(f"fault/{name}")]
+
+    def find(fault):
+        layer = fault.split("_")[0]
+        for name, argv in sorted(programs.items(), key=lambda program: (layer not in program[0], "sim" in program[0])):
+            arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
+            if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] != 0:
+                return name
+        return None
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for name, found_by in zip(names, pool.map(find, names)):
+            if found_by:
+                report.ok(f"fault/{name}")
+            else:
+                report.fail(f"fault/{name}", "no test notices this planted fault")
+
+
+def fuzz_group(report):
+    below = os.path.join(ROOT, "build-fuzz/tests/fuzz")
+    targets = [name[len("fuzz-"):] for name in sorted(os.listdir(below)) if re.fullmatch(r"fuzz-\w+", name)]
+    targets = [name for name in targets if report.wants(f"fuzz/{name}")]
+
+    def fuzz(name):
+        with tempfile.TemporaryDirectory() as found:
+            return run([f"{below}/fuzz-{name}", f"-max_total_time={FUZZ_SECONDS}", "-timeout=5", "-rss_limit_mb=1024",
+                        f"-artifact_prefix={below}/", found, f"tests/fuzz/corpus/{name}"], FUZZ_SECONDS + 60, **SANITIZERS)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for name, (code, output) in zip(targets, pool.map(fuzz, targets)):
+            if code == 0:
+                report.ok(f"fuzz/{name}")
+            else:
+                report.fail(f"fuzz/{name}", output)
+
+
+# ---- Python tests
+
+class PythonResult(unittest.TestResult):
+    """Hands the outcomes of unittest to the report."""
+
+    def __init__(self, report, group):
+        super().__init__()
+        self.report, self.group = report, group
+
+    def name(self, test):
+        if isinstance(test, unittest.TestCase):
+            return f"{self.group}/{type(test).__module__}/{type(test).__name__}.{test._testMethodName}"
+        return f"{self.group}/{test}"
+
+    def startTest(self, test):
+        signal.alarm(TEST_SECONDS)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+
+    def addSuccess(self, test):
+        self.report.ok(self.name(test))
+
+    def addFailure(self, test, err):
+        self.report.fail(self.name(test), self._exc_info_to_string(err, test))
+
+    addError = addFailure
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self.report.fail(f"{self.name(test)} {subtest._subDescription()}", self._exc_info_to_string(err, test))
+
+    def addSkip(self, test, reason):
+        self.report.skip(self.name(test), reason)
+
+
+def python_tests(folder):
+    sys.path[:0] = [os.path.join(ROOT, "scripts"), os.path.join(ROOT, folder)]
+
+    def flat(suite):
+        for test in suite:
+            yield from flat(test) if isinstance(test, unittest.TestSuite) else [test]
+
+    return list(flat(unittest.TestLoader().discover(os.path.join(ROOT, folder), top_level_dir=os.path.join(ROOT, folder))))
+
+
+def python_group(report, group, folder):
+    def too_long(_signal, _frame):
+        raise AssertionError(f"still running after {TEST_SECONDS} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    result = PythonResult(report, group)
+    unittest.TestSuite(test for test in python_tests(folder) if report.wants(result.name(test))).run(result)
+
+
+# ---- all of it
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pattern", nargs="?", default="")
+    parser.add_argument("--verbose", action="store_true", help="name the tests that pass, too")
+    arguments = parser.parse_args()
+    report = Report(arguments.pattern, arguments.verbose)
+    only = arguments.pattern.split("/")[0]
+    programs = {}
+
+    def unit():
+        if build(report, "build"):
+            program_group(report, "unit", "build", {})
+
+    def checked():
+        nonlocal programs
+        if build(report, "build-checked", "-Db_sanitize=address,undefined", "-Dbuildtype=debugoptimized", "-Dfaults=true",
+                 "-Dwerror=false", only="tests/"):
+            programs = program_group(report, "checked", "build-checked", SANITIZERS)
+
+    def fault():
+        if only == "fault":
+            checked()
+        fault_group(report, programs)
+
+    def fuzz():
+        if build(report, "build-fuzz", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false",
+                 "-Dbuildtype=debugoptimized", only="tests/fuzz/", CC="clang", CXX="clang++"):
+            fuzz_group(report)
+
+    groups = {"style": lambda: python_group(report, "style", "tests/style"), "unit": unit, "checked": checked,
+              "fault": fault, "fuzz": fuzz, "e2e": lambda: python_group(report, "e2e", "tests/e2e")}
+    for name, test in groups.items():
+        if only in groups and name != only:
+            continue
+        before, started = report.passed, time.monotonic()
+        test()
+        print(f"{name}: {report.passed - before} passed in {time.monotonic() - started:.0f} s", flush=True)
+    if report.passed + report.failed + report.skipped == 0:
+        report.fail(arguments.pattern, "no test has such a name")
+    print(f"{report.passed} passed, {report.failed} failed, {report.skipped} skipped")
+    return 1 if report.failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,152 @@
+"""The rules of the tree that a machine can check. Each test names every place that breaks its rule."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# Which folders of src/dataplane a folder may include from. Those with no entry, and the files beside them, join the parts.
+LAYERS = {
+    "base": set(),
+    "wire": {"base"},
+    "store": {"base"},
+    "tcp": {"base", "wire", "store"},
+    "http": {"base"},
+    "ws": {"base"},
+    "balance": {"base"},
+    "config": {"base"},
+    "port": {"base", "wire", "config", "worker"},  # it implements the worker's interface to a device
+    "relay": {"base", "wire", "store", "tcp", "http", "ws", "balance"},
+}
+DPDK_FOLDERS = ("src/dataplane/port/", "src/dataplane/main", "src/load/")
+LINES_MAX = 600
+CORPUS_FILES_MAX = 60
+CORPUS_FILE_BYTES_MAX = 64 << 10
+
+
+def tracked(*patterns):
+    """The files of the project that match, committed or about to be."""
+    names = subprocess.check_output(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+                                    cwd=ROOT, text=True).splitlines()
+    return sorted({name for name in names if os.path.isfile(os.path.join(ROOT, name))})
+
+
+def text(name):
+    with open(os.path.join(ROOT, name), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def includes(name):
+    return re.findall(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', text(name), re.MULTILINE)
+
+
+class Style(unittest.TestCase):
+    def none(self, places):
+        if places:
+            self.fail("\n" + "\n".join(places))
+
+    def test_format(self):
+        done = subprocess.run(["clang-format", "--dry-run", "-Werror", *tracked("*.h", "*.cpp")], cwd=ROOT,
+                              capture_output=True, text=True)
+        self.none(sorted(set(re.findall(r"^\S+: error: .*", done.stderr, re.MULTILINE))))
+
+    def test_headers_compile_alone(self):
+        with open(os.path.join(ROOT, "build/compile_commands.json"), encoding="utf-8") as commands:
+            command = shlex.split(json.load(commands)[0]["command"])
+        flags = [flag for flag in command if re.match(r"-(I|isystem|D|std|W|march)", flag)]
+        flags += [flag for flag in subprocess.check_output(["pkg-config", "--cflags", "libdpdk"], text=True).split()
+                  if flag.startswith("-I")]
+
+        def compile_alone(name):
+            done = subprocess.run(["g++", *flags, "-fsyntax-only", "-x", "c++", "-include", os.path.join(ROOT, name),
+                                   "/dev/null"], cwd=os.path.join(ROOT, "build"), capture_output=True, text=True)
+            return f"{name}: {done.stderr.splitlines()[0]}" if done.returncode else None
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self.none([place for place in pool.map(compile_alone, tracked("*.h")) if place])
+
+    def test_headers_open_with_a_description_and_pragma_once(self):
+        self.none([name for name in tracked("*.h") if not re.match(r"//[^\n]{10}(.*\n)*?#pragma once\n", text(name))])
+
+    def test_layers_of_the_dataplane(self):
+        places = []
+        for name in tracked("src/dataplane/*.h", "src/dataplane/*.cpp"):
+            folder = name.split("/")[2]
+            for included in includes(name):
+                if included.startswith("dataplane/") and folder in LAYERS:
+                    other = included.split("/")[1]
+                    if other != folder and other not in LAYERS[folder]:
+                        places.append(f"{name} includes {included}")
+        self.none(places)
+
+    def test_programs_share_only_the_abi(self):
+        below = {"include/": (), "src/abi/": ("abi",), "src/control/": ("control",), "src/cli/": ("cli",),
+                 "src/tls/": ("tls",), "src/dataplane/": ("dataplane", "tls"), "src/load/": ("load", "dataplane", "tls")}
+        folders = [folder for folder in os.listdir(os.path.join(ROOT, "src"))
+                   if os.path.isdir(os.path.join(ROOT, "src", folder))]
+        places = []
+        for start, allowed in below.items():
+            for name in tracked(f"{start}*.h", f"{start}*.cpp"):
+                places += [f"{name} includes {included}" for included in includes(name)
+                           if included.split("/")[0] in folders and included.split("/")[0] not in allowed]
+        self.none(places)
+
+    def test_dpdk_stays_in_its_folders(self):
+        self.none([f"{name} includes {included}" for name in tracked("*.h", "*.cpp") for included in includes(name)
+                   if re.match(r"rte_", included) and not name.startswith(DPDK_FOLDERS)])
+
+    def test_includes_are_absolute(self):
+        self.none([f"{name} includes {included}" for name in tracked("*.h", "*.cpp") for included in includes(name)
+                   if included.startswith(".")])
+
+    def test_sizes_of_files(self):
+        self.none([f"{name}: {lines} lines" for name in tracked("*.h", "*.cpp", "*.py", "*.sh", "scripts/*")
+                   if (lines := text(name).count("\n")) > LINES_MAX])
+
+    def test_no_marks_of_unfinished_work(self):
+        marks = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b")
+        self.none([f"{name}:{number}" for name in tracked("*.h", "*.cpp", "*.py", "*.md", "*.toml", "*.build", "scripts/*")
+                   for number, line in enumerate(text(name).splitlines(), 1) if marks.search(line)])
+
+    def test_no_paths_of_one_machine(self):
+        paths = re.compile(r"(^|[\s\"'`(=])/(" + "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot"]) + r")/")
+        self.none([f"{name}:{number}" for name in tracked() if not name.startswith("tests/fuzz/corpus/")
+                   for number, line in enumerate(text(name).splitlines(), 1) if paths.search(line)])
+
+    def test_every_fuzz_target_has_a_small_corpus(self):
+        places = []
+        for name in tracked("tests/fuzz/*.cpp"):
+            target = os.path.basename(name)[:-len(".cpp")]
+            seeds = tracked(f"tests/fuzz/corpus/{target}/")
+            if not 1 <= len(seeds) <= CORPUS_FILES_MAX:
+                places.append(f"tests/fuzz/corpus/{target}: {len(seeds)} files, not 1 to {CORPUS_FILES_MAX}")
+            places += [f"{seed}: larger than {CORPUS_FILE_BYTES_MAX} bytes" for seed in seeds
+                       if os.path.getsize(os.path.join(ROOT, seed)) > CORPUS_FILE_BYTES_MAX]
+            if f"'{target}'" not in text("tests/fuzz/meson.build"):
+                places.append(f"{name}: not in tests/fuzz/meson.build")
+        self.none(places)
+
+    def test_scripts_parse(self):
+        places = []
+        for name in tracked("scripts/*", ".ci/*", "*.sh", "*.py"):
+            first = text(name).split("\n", 1)[0]
+            if name.endswith(".sh") or first.endswith("bash"):
+                done = subprocess.run(["bash", "-n", name], cwd=ROOT, capture_output=True, text=True)
+                places += done.stderr.splitlines()
+            elif name.endswith(".py"):
+                try:
+                    compile(text(name), name, "exec")
+                except SyntaxError as error:
+                    places.append(f"{name}: {error}")
+        self.none(places)
+
+    def test_readme_opens_with_the_two_commands(self):
+        self.assertTrue(os.path.exists(os.path.join(ROOT, "README.md")), "there is no README.md")
+        first_screen = "\n".join(text("README.md").splitlines()[:40])
+        commands = re.findall(r"^\s*(scripts/\S+)", first_screen, re.MULTILINE)
+        self.assertEqual(commands, ["scripts/demo", "scripts/test"])

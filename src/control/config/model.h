@@ -1,0 +1,156 @@
+// The configuration as control understands it: what a TOML file says, with defaults filled in, units resolved and every
+// rule checked. The member initializers are the defaults that the reference documents. It holds more than a snapshot
+// carries (health probes, control's own settings) and less (no slots: see publish.h).
+//
+// Plain values, no positions; load.h makes it, nothing changes it afterwards.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <millrace/address.h>
+#include <millrace/snapshot.h>
+
+namespace millrace::control {
+
+struct Dataplane {
+    std::vector<uint16_t> cores = {0};
+    uint32_t shards = 16;
+    uint32_t relays_max = 100'000;
+    uint64_t chunk_memory_bytes = 256u << 20;
+    uint32_t half_open_max = 65'536;
+    uint32_t time_wait_max = 262'144;
+    uint32_t idle_sleep_us = 0;
+    uint32_t send_queue_bytes = 128u << 10;
+    bool huge_pages = false;
+};
+
+enum class Role : uint8_t { viewer, operator_, admin };
+enum class LogLevel : uint8_t { error, warning, info, debug };
+
+/// A Unix socket of the admin API.
+struct AdminSocket {
+    std::string path = "admin.sock";  ///< relative ones count from the instance's run directory
+    Role role = Role::admin;
+    std::string group;  ///< owner group of the socket; empty: that of the user
+    uint32_t mode = 0660;
+};
+
+struct ControlSettings {
+    std::string user = "millrace";
+    LogLevel log_level = LogLevel::info;
+    std::vector<AdminSocket> admin_sockets;  ///< after loading never empty: one with the defaults stands for none
+};
+
+struct InterfaceAddress {
+    IpAddress address;
+    uint8_t prefix_length = 0;
+};
+
+struct Interface {
+    std::string name;
+    Driver driver = Driver::af_xdp;
+    std::string device;
+    std::vector<InterfaceAddress> addresses;
+    uint16_t vlan = 0;
+    uint16_t mtu = 1500;
+    uint16_t queues = 0;  ///< 0: one per core with pci, one with every other driver
+    uint16_t rx_descriptors = 1024;
+    uint16_t tx_descriptors = 1024;
+    bool take_over = false;
+    bool memif_server = false;
+};
+
+struct StaticRoute {
+    InterfaceAddress destination;  ///< no bit set behind the prefix
+    IpAddress gateway;
+    std::string interface;         ///< as written; may be empty
+    uint16_t interface_index = 0;  ///< of Config::interfaces
+};
+
+struct HttpRoute {
+    std::string host;  ///< lower case; empty: any
+    std::string path;  ///< empty: any
+    std::string backend;
+};
+
+struct Listener {
+    std::string name;
+    IpAddress address;  ///< unspecified: every local address
+    uint16_t port = 0;
+    ListenerMode mode = ListenerMode::http;
+    std::string backend;  ///< tcp: the only one; http: where no route matches, or empty
+    std::vector<HttpRoute> routes;
+    uint32_t head_timeout_ms = 10'000;
+    uint32_t idle_timeout_ms = 3'600'000;
+    uint32_t head_bytes_max = 16'384;
+    uint16_t headers_max = 100;
+    ForwardedPolicy forwarded_for = ForwardedPolicy::add;
+    ForwardedPolicy forwarded_proto = ForwardedPolicy::replace;
+    ForwardedPolicy forwarded_host = ForwardedPolicy::replace;
+    RequestIdPolicy request_id = RequestIdPolicy::if_absent;
+    uint32_t retry_after_s = 5;
+};
+
+struct SourcePool {
+    IpAddress address;  ///< one of an interface's addresses
+    uint16_t port_low = 1024;
+    uint16_t port_high = 65'535;
+};
+
+struct Ejection {
+    uint32_t consecutive_failures = 3;  ///< 0: never ejected
+    uint32_t duration_ms = 10'000;
+};
+
+enum class HealthType : uint8_t { tcp, http, websocket };
+
+/// How control probes every server of a backend.
+struct HealthCheck {
+    HealthType type = HealthType::tcp;
+    uint32_t interval_ms = 2'000;
+    uint32_t timeout_ms = 1'000;  ///< at most interval_ms
+    uint32_t rise = 2;
+    uint32_t fall = 3;
+    std::string path = "/";
+    std::string host;  ///< of the Host field; empty: the server's address as written
+    uint16_t status_low = 200;
+    uint16_t status_high = 399;
+};
+
+struct Server {
+    std::string name;
+    std::string host;  ///< as written, without brackets
+    uint16_t port = 0;
+    uint16_t weight = 1;
+    std::vector<IpAddress> addresses;  ///< what `host` resolved to at load: sorted, distinct, reachable, never empty
+};
+
+struct Backend {
+    std::string name;
+    Algorithm balance = Algorithm::round_robin;
+    std::string hash_header;  ///< maglev: empty: the source address
+    uint32_t maglev_size = 65'537;
+    uint32_t connect_timeout_ms = 5'000;
+    uint32_t upgrade_timeout_ms = 10'000;
+    uint32_t idle_timeout_ms = 3'600'000;
+    uint8_t retries = 2;
+    WhenAllDown when_all_down = WhenAllDown::refuse;
+    std::vector<SourcePool> sources;
+    Ejection ejection;
+    std::optional<HealthCheck> health;
+    std::vector<Server> servers;
+};
+
+struct Config {
+    Dataplane dataplane;
+    ControlSettings control;
+    std::vector<Interface> interfaces;
+    std::vector<StaticRoute> routes;
+    std::vector<Listener> listeners;
+    std::vector<Backend> backends;
+};
+
+}  // namespace millrace::control

@@ -31,7 +31,7 @@ inline constexpr uint16_t vlan_max = 4094;
 inline constexpr uint16_t descriptors_min = 64, descriptors_max = 8192;  ///< and a power of two
 
 inline constexpr uint32_t head_bytes_min = 1024, head_bytes_max_max = 16384;
-inline constexpr uint32_t headers_max_max = 256;
+inline constexpr uint32_t headers_max_max = 100;
 inline constexpr uint32_t timeout_ms_max = 7u * 24 * 3600 * 1000;
 inline constexpr uint32_t retry_after_s_max = 24 * 3600;
 

@@ -175,7 +175,7 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.listeners[0].forwarded_host = ForwardedPolicy{3}; },
          "listener 0: unknown policy of a forwarding header"},
         {[](B& b) { b.listeners[0].request_id = RequestIdPolicy{3}; }, "listener 0: unknown policy of X-Request-ID"},
-        {[](B& b) { b.listeners[0].headers_max = 257; }, "listener 0: headers_max out of range"},
+        {[](B& b) { b.listeners[0].headers_max = 101; }, "listener 0: headers_max out of range"},
         {[](B& b) { b.listeners[0].head_bytes_max = 16385; }, "listener 0: head_bytes_max out of range"},
         {[](B& b) { b.listeners[0].head_timeout_ms = 0; }, "listener 0: head timeout out of range"},
         {[](B& b) { b.listeners[0].idle_timeout_ms = 0xffffffff; }, "listener 0: idle timeout out of range"},

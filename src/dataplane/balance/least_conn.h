@@ -41,7 +41,7 @@ inline const Server* drawn_by_weight(std::span<const Server> servers, const Excl
 /// Returns the slot of the server to take; empty when none is eligible. `random`: 64 uniform bits, fresh for each pick.
 inline std::optional<uint16_t> least_conn(std::span<const Server> servers, uint64_t random,
                                           const ExcludedSlots& excluded) {
-    MILLRACE_ASSERT(servers.size() <= server_count_max);
+    MILLRACE_ASSERT(servers.size() <= server_slot_max);
     const uint32_t low = static_cast<uint32_t>(random), high = static_cast<uint32_t>(random >> 32);
     const auto below = [](uint32_t bits, uint32_t bound) {
         return static_cast<uint32_t>(uint64_t{bits} * bound >> 32);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <millrace/assert.h>
+#include <millrace/config_rules.h>
 
 #include "dataplane/base/fault.h"
 
@@ -19,16 +20,9 @@ struct Turn {
 
 }  // namespace
 
-bool is_prime(uint32_t number) {
-    if (number < 2) return false;
-    for (uint32_t divisor = 2; divisor <= number / divisor; ++divisor)
-        if (number % divisor == 0) return false;
-    return true;
-}
-
 void maglev_build(std::span<const MaglevServer> servers, std::span<uint16_t> table) {
     const uint32_t size = static_cast<uint32_t>(table.size());
-    MILLRACE_ASSERT(table.size() <= UINT32_MAX / 2 && is_prime(size) && servers.size() <= server_count_max);
+    MILLRACE_ASSERT(table.size() <= maglev_size_max && is_prime(size) && servers.size() <= server_slot_max);
     std::fill(table.begin(), table.end(), maglev_empty);
 
     uint32_t weight_max = 0;

@@ -2,9 +2,9 @@
 // table of prime size, filled so that each server holds its share by weight and that the loss of a server hardly moves
 // the others' entries. The lookup is one load.
 //
-// The table is built off the workers (it allocates) whenever servers or weights are configured anew; it is read-only
-// afterwards and part of the snapshot that also lists the servers. A server that is unusable for a short while does not
-// cause a build: the lookup passes over it, see maglev().
+// The table is built off the workers (it allocates) whenever servers or weights are configured anew, and is read-only
+// afterwards; it belongs to the list of servers that it was built for. A server that is unusable for a short while does
+// not cause a build: the lookup passes over it, see maglev().
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,10 @@
 
 namespace millrace::balance {
 
-inline constexpr uint32_t maglev_size_default = 65537;
-
 /// The entry of a table without servers.
 inline constexpr uint16_t maglev_empty = 0xffff;
 
-/// How many neighbouring entries a lookup tries before it falls back to ip_hash.
+/// How many entries a lookup tries before it falls back to ip_hash.
 inline constexpr uint32_t maglev_probes = 16;
 
 struct MaglevServer {
@@ -30,26 +28,24 @@ struct MaglevServer {
     uint16_t weight;  ///< 0: no entry
 };
 
-/// Fills `table` with indices into `servers`. The size of the table is a prime (is_prime) and best ≥ 100 × the number
-/// of servers; at most server_count_max servers. A server whose share is below one entry may get none.
+/// Fills `table` with indices into `servers`. The size of the table is a prime and best ≥ 100 × the number
+/// of servers; at most server_slot_max servers. A server whose share is below one entry may get none.
 void maglev_build(std::span<const MaglevServer> servers, std::span<uint16_t> table);
 
-/// For the validation of a configured table size.
-bool is_prime(uint32_t number);
-
 /// Returns the slot for a key with that hash; empty when no server is eligible. `servers` is in the order in which the
-/// table was built. When the entry's server is not eligible, the entries after it are tried, and after maglev_probes of
-/// them ip_hash decides over all eligible servers. So the choice depends on nothing but the key and the set of eligible
-/// servers, the keys of eligible servers never move, and those of a server that returns come back to it. An entry
-/// beyond `servers` counts as not eligible.
+/// table was built. When the entry's server is not eligible, the key is hashed again for another entry, and after
+/// maglev_probes of them ip_hash decides over all eligible servers. So the choice depends on nothing but the key and
+/// the set of eligible servers; the keys of eligible servers never move; those of a server that is out spread over the
+/// others by weight (neighbouring entries would not do: the permutations are arithmetic progressions, so that the same
+/// server tends to follow another), and come back when it returns. An entry beyond `servers` counts as not eligible.
 inline std::optional<uint16_t> maglev(std::span<const uint16_t> table, std::span<const Server> servers, uint64_t hash,
                                       const ExcludedSlots& excluded) {
     if (!table.empty()) {
-        size_t position = hash % table.size();
+        uint64_t probe_hash = hash;
         for (uint32_t probe = 0; probe < maglev_probes; ++probe) {
-            const uint16_t index = table[position];
+            const uint16_t index = table[probe_hash % table.size()];
             if (index < servers.size() && eligible(servers[index], excluded)) return servers[index].slot;
-            if (++position == table.size()) position = 0;
+            probe_hash = mix(hash, probe);
         }
     }
     return ip_hash(servers, hash, excluded);

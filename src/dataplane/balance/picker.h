@@ -6,6 +6,8 @@
 #include <optional>
 #include <span>
 
+#include <millrace/snapshot.h>
+
 #include "dataplane/balance/ip_hash.h"
 #include "dataplane/balance/least_conn.h"
 #include "dataplane/balance/maglev.h"
@@ -13,8 +15,6 @@
 #include "dataplane/balance/server.h"
 
 namespace millrace::balance {
-
-enum class Algorithm : uint8_t { round_robin, least_conn, maglev, ip_hash };
 
 /// One worker's view of a backend. Only round_robin needs credits and only maglev a table.
 struct Pool {
@@ -28,7 +28,6 @@ struct PickRequest {
     uint64_t random = 0;  ///< 64 uniform bits, fresh for each pick; for least_conn
     ExcludedSlots excluded;
 };
-static_assert(sizeof(PickRequest) == 32);
 
 /// Returns the slot of the server; empty when none is eligible, or for a value that is no Algorithm.
 inline std::optional<uint16_t> pick(Algorithm algorithm, const Pool& pool, const PickRequest& request) {

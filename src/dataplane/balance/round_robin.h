@@ -26,7 +26,7 @@ namespace millrace::balance {
 /// eligible.
 inline std::optional<uint16_t> smooth_weighted_round_robin(std::span<const Server> servers, std::span<int32_t> credits,
                                                            const ExcludedSlots& excluded) {
-    MILLRACE_ASSERT(credits.size() == servers.size() && servers.size() <= server_count_max);
+    MILLRACE_ASSERT(credits.size() == servers.size() && servers.size() <= server_slot_max);
     int32_t bound = 0;
     for (const Server& server : servers)
         if (accepts_new(server)) bound += server.weight;

@@ -7,25 +7,28 @@
 #include <cstdint>
 #include <span>
 
+#include <millrace/config_rules.h>
+#include <millrace/limits.h>
+
 #include "dataplane/base/fault.h"
 
 namespace millrace::balance {
 
-/// The most servers of one backend; 32-bit sums of weights rely on it.
-inline constexpr size_t server_count_max = 16384;
+// Sums of weights, and twice such a sum, fit 31 bits.
+static_assert(2ull * server_slot_max * UINT16_MAX <= INT32_MAX);
 
 struct Server {
     uint16_t slot;    ///< the server's stable slot (it survives reloads)
     uint16_t weight;  ///< 0…65535; 0 takes nothing new
-    bool usable;      ///< enabled, up and not ejected
+    bool usable;      ///< enabled, up and not ejected; or WhenAllDown::try_all applies
     uint32_t open;    ///< relays open now, over all workers
 };
 static_assert(sizeof(Server) == 12);
 
-/// The slots that were tried for one request. A fixed few: retries are bounded.
+/// The slots that were tried for one request: the first and its retries, but for the last.
 class ExcludedSlots {
   public:
-    static constexpr size_t capacity = 7;
+    static constexpr size_t capacity = retries_max;
 
     /// False when no more fit: then the caller gives up retrying.
     [[nodiscard]] bool add(uint16_t slot) {
@@ -43,7 +46,6 @@ class ExcludedSlots {
     std::array<uint16_t, capacity> slots_{};
     uint16_t count_ = 0;
 };
-static_assert(sizeof(ExcludedSlots) == 16);
 
 /// Whether a server may take a new relay at all.
 inline bool accepts_new(const Server& server) {

@@ -10,7 +10,7 @@ namespace millrace {
 
 PortClasses::PortClasses(const Toeplitz& toeplitz, uint32_t shard_count, uint16_t low, uint16_t high)
     : toeplitz_(&toeplitz), mask_(shard_count - 1) {
-    MILLRACE_ASSERT(std::has_single_bit(shard_count) && shard_count <= shard_count_max);
+    MILLRACE_ASSERT(std::has_single_bit(shard_count) && shard_count <= shard_max);
     MILLRACE_ASSERT(1 <= low && low <= high);
     v4_ = group(true, low, high);
     v6_ = group(false, low, high);
@@ -23,9 +23,9 @@ PortClasses::Family PortClasses::group(bool v4, uint16_t low, uint16_t high) con
     };
     Family family;
     for (uint32_t port = low; port <= high; ++port) ++family.first[class_of(port) + 1];
-    for (uint32_t c = 0; c < shard_count_max; ++c) family.first[c + 1] += family.first[c];
+    for (uint32_t c = 0; c < shard_max; ++c) family.first[c + 1] += family.first[c];
 
-    std::array<uint32_t, shard_count_max + 1> next = family.first;
+    std::array<uint32_t, shard_max + 1> next = family.first;
     family.ports.resize(high - low + 1u);
     for (uint32_t port = low; port <= high; ++port) family.ports[next[class_of(port)]++] = static_cast<uint16_t>(port);
     return family;

@@ -15,17 +15,16 @@
 #include <vector>
 
 #include <millrace/address.h>
+#include <millrace/limits.h>
 
 #include "dataplane/base/toeplitz.h"
 
 namespace millrace {
 
-inline constexpr uint32_t shard_count_max = 128;
-
 class PortClasses {
   public:
-    /// `shard_count` is a power of two, 1…128; ports `low`…`high` inclusive, 1 ≤ low ≤ high. `toeplitz` must outlive
-    /// this.
+    /// `shard_count` is a power of two, 1…shard_max; ports `low`…`high` inclusive, 1 ≤ low ≤ high. `toeplitz` must
+    /// outlive this.
     PortClasses(const Toeplitz& toeplitz, uint32_t shard_count, uint16_t low, uint16_t high);
 
     /// The ports of our `local` address to choose from, ascending, so that packets from `server`:`server_port` have
@@ -40,8 +39,8 @@ class PortClasses {
 
   private:
     struct Family {
-        std::vector<uint16_t> ports;                        // grouped by class, ascending within each
-        std::array<uint32_t, shard_count_max + 1> first{};  // class c is ports[first[c]] … ports[first[c + 1] - 1]
+        std::vector<uint16_t> ports;                  // grouped by class, ascending within each
+        std::array<uint32_t, shard_max + 1> first{};  // class c is ports[first[c]] … ports[first[c + 1] - 1]
     };
 
     Family group(bool v4, uint16_t low, uint16_t high) const;

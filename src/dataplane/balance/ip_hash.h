@@ -5,7 +5,7 @@
 // Modulo hashing would move nearly every client.
 //
 // The hash of the client is the caller's (client_hash of dataplane/base/siphash.h: the whole IPv4 address, an IPv6
-// /64). Pure functions, O(servers) with one logarithm each.
+// /64). Pure functions, O(servers).
 #pragma once
 
 #include <cmath>
@@ -34,6 +34,8 @@ inline std::optional<uint16_t> ip_hash(std::span<const Server> servers, uint64_t
         if (!eligible(server, excluded)) continue;
         const uint64_t identity = fault(Fault::balance_ip_hash_by_position) ? i : server.slot;
         const double uniform = (static_cast<double>(mix(hash, identity) >> 11) + 0.5) * 0x1p-53;  // in (0, 1)
+        // Most servers lose without the logarithm, since -ln(u) ≥ 1 - u.
+        if (best != nullptr && 1 - uniform >= best_time * server.weight) continue;
         const double time = -std::log(uniform) / server.weight;
         if (best == nullptr || time < best_time) {
             best = &server;

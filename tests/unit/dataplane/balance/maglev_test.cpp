@@ -44,7 +44,7 @@ double needless_moves(const Table& before, const Table& after, uint16_t gone) {
 }
 
 TEST(Maglev, EqualServersDifferByOneEntry) {
-    for (size_t count : {1, 2, 3, 10, 100, 1000}) {
+    for (size_t count : {1u, 2u, 3u, 10u, 100u, 1000u}) {
         const auto counts = Table(equal_servers(count)).counts();
         const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
         EXPECT_LE(*most - *least, 1u) << count;

@@ -39,7 +39,7 @@ class EveryAlgorithm : public testing::TestWithParam<Algorithm> {
 };
 
 TEST_P(EveryAlgorithm, UsesEveryEligibleServerAndNoOther) {
-    for (size_t count : {5, 20}) {  // below and above two_choices_from
+    for (size_t count : {5u, 20u}) {  // below and above two_choices_from
         auto servers = equal_servers(count);
         servers[0].usable = false;
         servers[2].weight = 0;
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Picker, EveryAlgorithm,
 TEST(Picker, ReachesTheConfiguredAlgorithm) {
     auto servers = servers_of({1, 1, 1, 1});
     servers[2].open = 0;
-    for (size_t i : {0, 1, 3}) servers[i].open = 10;
+    for (size_t i : {0u, 1u, 3u}) servers[i].open = 10;
     std::vector<int32_t> credits = {0, 0, 0, 5};
     const std::vector<uint16_t> table(251, 1);
     const Pool pool{.servers = servers, .credits = credits, .maglev_table = table};

@@ -1,3 +1,4 @@
+// ARP (RFC 826) for Ethernet and IPv4, both ways. What is believed and remembered is the neighbour table's business.
 #include "dataplane/wire/packet_writer.h"
 #include "dataplane/wire/parse.h"
 #include "dataplane/wire/write.h"

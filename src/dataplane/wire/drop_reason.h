@@ -20,7 +20,7 @@ enum class DropReason : uint8_t {
     extension_header,      ///< IPv6: too many, misplaced, or to be discarded by RFC 8200 §4.2 and §4.4
     bad_option,            ///< IPv6 or NDP option that runs over its end
     unknown_protocol,      ///< neither TCP nor the family's ICMP
-    martian_source,        ///< multicast, broadcast, loopback, zero or (IPv6) IPv4-mapped source
+    martian_source,        ///< multicast, broadcast, loopback, zero, (IPv6) IPv4-mapped, or the destination itself
     martian_destination,   ///< loopback, mapped; for TCP and ICMPv4 also multicast, broadcast or a link-layer group
     bad_tcp_header,        ///< data offset
     bad_tcp_checksum,      ///< over pseudo header and segment

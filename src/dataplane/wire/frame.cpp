@@ -1,3 +1,5 @@
+// Ethernet and IP of parse_frame, and the rules about addresses that hold for every protocol above them. The protocols
+// themselves are in tcp.cpp, icmp.cpp, ndp.cpp and arp.cpp.
 #include "dataplane/wire/frame.h"
 
 #include "dataplane/base/fault.h"
@@ -74,8 +76,9 @@ DropReason parse_upper_layer(const IpPacket& packet, bool is_ipv6, const ParseOp
     if (is_ipv6 && packet.protocol == protocol_icmpv6) return parse_icmpv6(packet, out);
     const bool is_tcp = packet.protocol == protocol_tcp;
     if (!is_tcp && (is_ipv6 || packet.protocol != protocol_icmp)) return DropReason::unknown_protocol;
-    // A unicast packet in a link-layer broadcast is for nobody (RFC 1122 §3.3.6).
+    // A unicast packet in a link-layer broadcast is for nobody (RFC 1122 §3.3.6), and nobody sends to himself by wire.
     if (is_group(out.destination_mac)) return DropReason::martian_destination;
+    if (packet.source == packet.destination) return DropReason::martian_source;
     if (is_ipv6) {
         if (packet.source.is_unspecified()) return DropReason::martian_source;
         if (is_ipv6_multicast(packet.destination)) return DropReason::martian_destination;

@@ -1,3 +1,5 @@
+// The walk over IPv6 extension headers (RFC 8200 §4), shared by parse_frame and peek_flow. Bounded: at most
+// extension_header_count_max headers, each within the packet; anything that asks for more than skipping is a drop.
 #include "dataplane/wire/ip.h"
 
 #include "dataplane/base/fault.h"

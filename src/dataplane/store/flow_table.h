@@ -19,8 +19,6 @@
 #include <optional>
 #include <span>
 
-#include <millrace/assert.h>
-
 namespace millrace::store {
 
 struct FlowBucket {
@@ -70,8 +68,10 @@ class FlowTable {
     bool erase(uint32_t hash, uint32_t value) noexcept;
 
     uint64_t size() const noexcept { return size_; }
-    /// Bytes of all buckets in use now, primary and overflow: what the table costs in memory, free overflow aside.
-    uint64_t bytes_in_use() const noexcept { return (uint64_t{primaries_} + overflow_used_) * sizeof(FlowBucket); }
+    /// Bytes of all buckets ever used, primary and overflow: what the table costs in memory.
+    uint64_t bytes_in_use() const noexcept {
+        return (uint64_t{primaries_} + capacity_ - overflow_low_) * sizeof(FlowBucket);
+    }
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
@@ -95,7 +95,7 @@ class FlowTable {
 
     static uint32_t hash_of(const FlowBucket& bucket, uint32_t slot, uint32_t home) noexcept;
     bool append(uint32_t home, uint32_t hash, uint32_t value) noexcept;
-    void drop_last(uint32_t home) noexcept;
+    bool remove(uint32_t home, uint32_t at, uint32_t slot) noexcept;
     void split() noexcept;
     uint32_t take_overflow() noexcept;
     uint32_t overflow_room() const noexcept;

@@ -19,8 +19,6 @@
 #include <type_traits>
 #include <vector>
 
-#include <millrace/assert.h>
-
 namespace millrace::store {
 
 /// Layout version of the header and of every record in every section: raise it when any of them changes.
@@ -70,7 +68,31 @@ struct RegionSecrets {
 };
 static_assert(sizeof(RegionSecrets) == 144);
 
-struct RegionHeader;
+struct SectionEntry {
+    SectionKind kind;
+    uint32_t dump;  ///< 0 or 1
+    uint64_t offset;
+    uint64_t bytes;
+    uint32_t record_bytes;
+    uint32_t reserved;
+};
+static_assert(sizeof(SectionEntry) == 32);
+
+/// The first page of the file.
+struct RegionHeader {
+    uint64_t magic;  ///< stored last with release when all else is in place; pairs with the acquire in join()
+    uint32_t abi_version;
+    uint32_t section_count;
+    uint64_t total_bytes;
+    uint32_t shard;
+    uint32_t huge_pages;  ///< 0 or 1
+    uint8_t id[16];
+    char boot_id[40];  ///< CLOCK_MONOTONIC restarts with the machine, and the times in the records mean nothing then
+    RegionSecrets secrets;
+    SectionEntry sections[section_count_max];
+};
+static_assert(sizeof(RegionHeader) == 232 + 32 * section_count_max && sizeof(RegionHeader) <= 4096);
+static_assert(std::is_trivially_copyable_v<RegionHeader> && std::is_standard_layout_v<RegionHeader>);
 
 class Region {
   public:
@@ -115,7 +137,12 @@ class Region {
 
   private:
     Region() = default;
-    static std::optional<Region> format(Region region, const RegionPlan& plan, std::string& error);
+    static std::optional<Region> map(int fd, uint64_t bytes, std::string& error);
+    bool format(const RegionPlan& plan, std::string& error);
+    bool check(std::string& error) const;
+    bool advise(std::string& error) const;
+    const SectionEntry* find(SectionKind kind) const noexcept;
+    RegionHeader& header() const noexcept { return *reinterpret_cast<RegionHeader*>(base_); }
 
     std::byte* base_ = nullptr;
     uint64_t bytes_ = 0;

@@ -15,8 +15,6 @@
 #include <cstdint>
 #include <span>
 
-#include <millrace/assert.h>
-
 namespace millrace::store {
 
 struct TimerEntry {
@@ -62,7 +60,7 @@ class TimerWheel {
         if (now_ms < current_ms_) return true;
         earliest_ms_ = now_ms + 1;
         Step step = Step::moved;
-        TimerEntry due;
+        TimerEntry due{};
         for (; budget > 0 && step != Step::idle; --budget) {
             step = advance_step(now_ms, due);
             if (step == Step::fires) fire(due.index, due.generation);
@@ -90,7 +88,8 @@ class TimerWheel {
     void place(const TimerEntry& entry) noexcept;
     TimerEntry take(uint32_t level, uint32_t slot) noexcept;
 
-    std::span<TimerBlock> blocks_;
+    TimerBlock* blocks_;
+    uint64_t entries_max_;
     uint64_t current_ms_;   ///< the tick being handled; everything before it is done
     uint64_t earliest_ms_;  ///< where a deadline that is past goes
     uint64_t size_ = 0;

@@ -314,7 +314,11 @@ TEST(ParseFrame, NeverReadsBehindACutFrame) {
             Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
             const GuardedBytes torn(cut);
             EXPECT_EQ(parse_frame(torn.span(), {}, parsed), FrameKind::dropped) << length;
-            peek_flow(torn.span(), 0);
+            if (const std::optional<FlowKey> key = peek_flow(torn.span(), 0)) {
+                EXPECT_TRUE(key->source == peer_v4 || key->source == peer_v6);
+                EXPECT_TRUE(key->destination == our_v4 || key->destination == our_v6);
+                EXPECT_EQ(key->destination_port, key->is_tcp ? 443 : 0);
+            }
             mend(cut);
             const GuardedBytes mended(cut);
             parse_frame(mended.span(), trusting, parsed);

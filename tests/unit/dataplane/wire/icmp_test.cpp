@@ -58,6 +58,8 @@ TEST(IcmpEcho, IsWrittenByteByByte) {
 
 IcmpError error_of(const Bytes& frame) {
     ParsedFrame parsed;
+    // An earlier error must not show through.
+    parsed.error = {.mtu = 9, .embedded_is_tcp = true, .embedded_source_port = 9, .embedded_seq = 9};
     EXPECT_EQ(parse_frame(frame, {}, parsed), FrameKind::icmp_error) << name(parsed.drop_reason);
     return parsed.error;
 }

@@ -79,7 +79,7 @@ struct RawIp {
     uint8_t hop_limit = 64;
     uint8_t traffic_class = 0;
     unsigned fragment = 0x4000;  ///< IPv4: flags and offset
-    Bytes between{};               ///< IPv4 options (a multiple of 4) or IPv6 extension headers
+    Bytes between{};             ///< IPv4 options (a multiple of 4) or IPv6 extension headers
 };
 
 inline RawIp raw_v6(uint8_t protocol) {

@@ -20,7 +20,7 @@ namespace millrace::tcp {
 /// The worker's allowance of challenge ACKs (RFC 5961 §7). Renewed each second with a keyed, unpredictable amount, so
 /// that the count can't serve as a side channel. Not state of any connection; zeroed at start.
 struct ChallengeBudget {
-    TimeUs renewed_at = 0;
+    TimeUs second = 0;  ///< which second `left` belongs to, counted from 1
     uint32_t left = 0;
 };
 

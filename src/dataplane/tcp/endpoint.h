@@ -4,7 +4,7 @@
 //
 //   hot.send_tail ──► chunk ──next──► head chunk ──next──► ... ──► back to the tail     (what is not acknowledged)
 //   hot.send_cursor ────────────────────────► the chunk that holds snd_nxt              (while something is unsent)
-//   warm.extension ──► one 128 B chunk with struct Extension (recovery.h), only while needed
+//   warm.extension ──► one 128 B chunk with struct Extension (extension.h), only while needed
 //
 //            snd_una          snd_nxt          end of the queue (snd_una + SYN + queued)
 //   ────────────┼────────────────┼────────────────┼──
@@ -46,10 +46,11 @@ enum EndpointFlag : uint16_t {
     flag_retransmit_wanted = 0x0010,  ///< the next flush sends the segment at snd_una (also the first SYN)
     flag_probe_wanted = 0x0020,       ///< the next flush sends a window probe
     flag_persist = 0x0040,            ///< the timer is the persist timer: nothing in flight, window closed
-    flag_timestamps = 0x0080,         ///< negotiated (RFC 7323 §3.2)
+    flag_timestamps = 0x0080,         ///< negotiated (RFC 7323 §3.2); in syn_sent: offered
     flag_fast_recovery = 0x0100,      ///< RFC 6582; the extension holds the recovery point
     flag_rto_recovery = 0x0200,       ///< after a timeout, going through everything that was in flight
-    flag_wscale = 0x0400,             ///< window scaling was negotiated (RFC 7323 §2.2)
+    flag_wscale = 0x0400,             ///< likewise, window scaling (RFC 7323 §2.2)
+    flag_reset_wanted = 0x0800,  ///< syn_sent only: the next flush sends a RST at the sequence number kept in snd_wnd
     // The three topmost bits count duplicate ACKs owed for out-of-order segments: bursts must not merge them, since
     // the peer counts them (RFC 5681 §3.2).
     flag_duplicate_ack_unit = 0x2000,

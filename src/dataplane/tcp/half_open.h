@@ -82,6 +82,10 @@ class HalfOpenTable {
 
   private:
     std::span<HalfOpen> bucket(const Context& ctx, const Tuple& tuple);
+    /// A free entry for the tuple, made so by eviction if need be; null when the bucket is full of fresh ones.
+    HalfOpen* place_for(const Context& ctx, const Tuple& tuple);
+    Verdict on_known_segment(const Context& ctx, HalfOpen& entry, const wire::TcpSegment& segment,
+                             wire::OutboundSegment& reply);
 
     std::span<HalfOpen> entries_;
     size_t size_ = 0;

@@ -3,7 +3,6 @@
 // container. Plain old data of four bytes; it stands in records and chunks as it is.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <type_traits>
 
@@ -24,20 +23,20 @@ struct Seq {
         return *this;
     }
 
-    friend constexpr bool operator<(Seq a, Seq b) {
+    friend bool operator<(Seq a, Seq b) {
         if (fault(Fault::tcp_seq_compare_unsigned)) return a.value < b.value;
         return static_cast<int32_t>(a.value - b.value) < 0;
     }
-    friend constexpr bool operator>(Seq a, Seq b) { return b < a; }
-    friend constexpr bool operator<=(Seq a, Seq b) { return !(b < a); }
-    friend constexpr bool operator>=(Seq a, Seq b) { return !(a < b); }
+    friend bool operator>(Seq a, Seq b) { return b < a; }
+    friend bool operator<=(Seq a, Seq b) { return !(b < a); }
+    friend bool operator>=(Seq a, Seq b) { return !(a < b); }
 };
 static_assert(sizeof(Seq) == 4 && std::is_trivially_copyable_v<Seq> && std::is_standard_layout_v<Seq>);
 
-constexpr Seq max(Seq a, Seq b) {
+inline Seq max(Seq a, Seq b) {
     return a < b ? b : a;
 }
-constexpr Seq min(Seq a, Seq b) {
+inline Seq min(Seq a, Seq b) {
     return b < a ? b : a;
 }
 

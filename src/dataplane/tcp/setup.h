@@ -11,11 +11,11 @@
 namespace millrace::tcp {
 
 /// Starts an active open on a zeroed (or released) endpoint. Nothing is sent before the next flush(), which sends the
-/// SYN. The owner has chosen a local port that is free for this peer; `after` is what TimeWaitTable::take() gave when
+/// SYN. The owner has chosen a local port that is free for this peer; `iss_min` is what TimeWaitTable::take() gave when
 /// the tuple was still in TIME_WAIT (RFC 6191). The outcome arrives as event_established, event_refused or
 /// event_timed_out; send() may already queue data.
 void open_active(const Context& ctx, Endpoint ep, const Tuple& tuple, uint16_t local_id,
-                 std::optional<Seq> after = std::nullopt);
+                 std::optional<Seq> iss_min = std::nullopt);
 
 /// Fills a zeroed endpoint from a half-open entry for which HalfOpenTable::on_segment said `complete`. The owner then
 /// removes the entry and gives the same segment to receive(), which reports event_established and takes its data.

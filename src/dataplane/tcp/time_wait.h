@@ -55,10 +55,11 @@ class TimeWaitTable {
     /// Whether the tuple is here and its 2 MSL are not over: for the choice of a local port.
     bool contains(const Context& ctx, const Tuple& tuple) const;
 
-    /// Removes the tuple because we open it anew; returns the snd_nxt that the new initial sequence number must exceed.
+    /// Removes the tuple because we open it anew; returns the least initial sequence number for it.
     std::optional<Seq> take(const Context& ctx, const Tuple& tuple);
 
   private:
+    std::span<TimeWait> bucket(uint64_t key) const;
     TimeWait* find(const Context& ctx, uint64_t key) const;
 
     std::span<TimeWait> entries_;

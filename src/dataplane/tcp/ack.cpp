@@ -1,0 +1,99 @@
+#include "dataplane/tcp/ack.h"
+
+#include "dataplane/base/fault.h"
+#include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/recovery.h"
+#include "dataplane/tcp/rtt.h"
+#include "dataplane/tcp/send_queue.h"
+
+namespace millrace::tcp {
+namespace {
+
+/// After this many unanswered timeouts the count goes no further while the peer still answers with a closed window:
+/// such a connection never dies (RFC 9293 §3.8.6.1), though its probes have become rare.
+constexpr uint8_t backoff_while_answered = 8;
+
+/// RFC 5961 §5: what a peer that has seen our segments can acknowledge.
+bool acknowledgement_plausible(const EndpointHot& hot, Seq ack) {
+    const uint32_t window_max = 65535u << hot.send_scale();
+    if (ack > hot.snd_nxt && !fault(Fault::tcp_ack_beyond_snd_nxt_accepted)) return false;
+    return ack >= hot.snd_una - window_max;
+}
+
+void on_fin_acknowledged(Endpoint ep, Events& events) {
+    switch (ep.hot.state) {
+        case State::fin_wait_1:
+            ep.hot.state = State::fin_wait_2;
+            break;
+        case State::closing:
+            ep.hot.state = State::time_wait;
+            events.bits |= event_time_wait;
+            break;
+        case State::last_ack:
+            ep.hot.state = State::closed;
+            events.bits |= event_closed;
+            break;
+        default:
+            break;
+    }
+}
+
+void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Events& events) {
+    const Seq ack{segment.ack};
+    const uint32_t flight_before = in_flight(ep.hot);
+    const uint32_t acked = ack - ep.hot.snd_una;
+    const bool fin_acked = ep.hot.has(flag_fin_sent) && ack == ep.hot.snd_nxt;
+    const uint32_t payload = acked - (fin_acked ? 1 : 0);
+
+    ep.hot.snd_una = ack;
+    ep.warm.queued -= payload;
+    if (fin_acked) on_fin_acknowledged(ep, events);
+    if (payload > 0) {
+        events.bits |= event_acked;
+        events.acked += payload;
+    }
+    uint32_t rtt_us = send_queue_release(ctx, ep);
+    if (rtt_us == 0 && ep.hot.has(flag_timestamps)) rtt_us = rtt_from_echo(ctx, ep, segment.options.ts_echo);
+    if (rtt_us != 0) rtt_sample(ep, rtt_us);
+    recovery_on_ack(ctx, ep, acked, flight_before);
+}
+
+/// RFC 9293 §3.10.7.4 keeps SND.WL1 and SND.WL2 to tell old segments from new ones. An ACK that moves snd_una is new in
+/// any case, so WL2 is not needed: among the others, a later SEG.SEQ is newer, and at the same one the larger window
+/// is.
+void update_send_window(Endpoint ep, const wire::TcpSegment& segment, uint32_t window, bool advanced) {
+    const Seq seq{segment.seq};
+    if (!advanced && !(seq > ep.warm.wl1) && !(seq == ep.warm.wl1 && window > ep.hot.snd_wnd)) return;
+    ep.hot.snd_wnd = window;
+    ep.warm.wl1 = seq;
+    if (window > 0 && ep.hot.has(flag_persist)) {
+        ep.hot.clear(flag_persist);
+        ep.hot.clear(flag_probe_wanted);
+        ep.warm.backoff = 0;
+    }
+}
+
+}  // namespace
+
+bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Events& events) {
+    const Seq ack{segment.ack};
+    if (!acknowledgement_plausible(ep.hot, ack)) {
+        ++ctx.counters.bad_acks;
+        if (challenge_allowed(ctx)) ep.hot.set(flag_ack_pending);
+        return false;
+    }
+    if (ack < ep.hot.snd_una) return true;  // an old duplicate; its payload may still be of use
+
+    const uint32_t window = uint32_t{segment.window} << ep.hot.send_scale();
+    const bool advanced = ack > ep.hot.snd_una;
+    if (advanced) {
+        on_new_ack(ctx, ep, segment, events);
+    } else if (in_flight(ep.hot) > 0 && segment.length() == 0 && window == ep.hot.snd_wnd) {
+        recovery_on_duplicate_ack(ctx, ep);  // RFC 5681 §2
+    }
+    update_send_window(ep, segment, window, advanced);
+    if (ep.hot.snd_wnd == 0 && ep.warm.backoff > backoff_while_answered) ep.warm.backoff = backoff_while_answered;
+    return true;
+}
+
+}  // namespace millrace::tcp

@@ -1,0 +1,18 @@
+// Payload that arrived out of order (RFC 9293 §3.10.7.4, "segments with higher beginning sequence numbers SHOULD be
+// held"). Chunks in ascending, disjoint order hang off the extension; what is stored first is kept, later copies of the
+// same bytes are cut away. Bounded by the advertised window (the caller trims) and options.reassembly_chunks_max; what
+// does not fit is dropped (counted) and will be sent again, since nothing here has been acknowledged. Internal to tcp/.
+#pragma once
+
+#include "dataplane/tcp/context.h"
+#include "dataplane/tcp/endpoint.h"
+
+namespace millrace::tcp {
+
+/// Stores what is new of `payload`, which begins at `seq` > rcv_nxt.
+void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const uint8_t> payload);
+
+/// Hands whatever now continues at rcv_nxt to `consume` and moves rcv_nxt over it. Returns the bytes consumed.
+uint32_t reassembly_deliver(const Context& ctx, Endpoint ep, Consumer consume);
+
+}  // namespace millrace::tcp

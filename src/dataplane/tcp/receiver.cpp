@@ -1,0 +1,219 @@
+#include "dataplane/tcp/receiver.h"
+
+#include <algorithm>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/tcp/ack.h"
+#include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/handshake.h"
+#include "dataplane/tcp/reassembly.h"
+#include "dataplane/tcp/receive_window.h"
+
+namespace millrace::tcp {
+namespace {
+
+/// RFC 7323 §5.5: a ts_recent older than 24 days says nothing.
+constexpr uint32_t ts_recent_age_max_ms = 24u * 24 * 3600 * 1000;
+
+uint32_t clock_ms(const Context& ctx) {
+    return static_cast<uint32_t>(ctx.now / us_per_ms);
+}
+
+void challenge(const Context& ctx, Endpoint ep) {
+    if (challenge_allowed(ctx)) ep.hot.set(flag_ack_pending);
+}
+
+/// RFC 7323 §3.2 and PAWS (§5.3 R1). Duplicate pure ACKs get no answer, since that would
+/// look to the peer like a duplicate ACK.
+bool timestamp_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
+    if (!ep.hot.has(flag_timestamps)) return true;
+    if (!segment.options.has_timestamps) {
+        ++ctx.counters.missing_timestamp;
+        return false;
+    }
+    const bool older = static_cast<int32_t>(segment.options.ts_value - ep.hot.ts_recent) < 0;
+    if (!older || fault(Fault::tcp_no_paws)) return true;
+    if (clock_ms(ctx) - ep.warm.ts_recent_age > ts_recent_age_max_ms) return true;
+    ++ctx.counters.paws_rejected;
+    if (segment.length() > 0) ep.hot.set(flag_ack_pending);
+    return false;
+}
+
+/// RFC 9293 §3.10.7.4, first step, read generously: a segment is also acceptable at the right edge itself, so that the
+/// ACK of a peer who has filled our window counts, and its payload is then cut to nothing.
+bool sequence_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
+    const Seq seq{segment.seq};
+    const uint32_t length = segment.length();
+    const bool old = length == 0 ? seq < ep.hot.rcv_nxt : seq + length <= ep.hot.rcv_nxt;
+    if (!old && seq <= ep.hot.rcv_adv) return true;
+    if (old && !segment.payload.empty())
+        ++ctx.counters.duplicate_data_in;
+    else
+        ++ctx.counters.out_of_window_in;
+    // Data and probes of a live peer are always answered; anything else could be one half of an endless ACK exchange.
+    if (length > 0 || seq == ep.hot.rcv_nxt - 1)
+        ep.hot.set(flag_ack_pending);
+    else
+        challenge(ctx, ep);
+    return false;
+}
+
+/// RFC 7323 §4.3: only a segment that reaches back to the last ACK sent, so that the echo covers a delayed ACK. While
+/// an ACK is pending, the segment that made it so has already been noted.
+void update_ts_recent(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
+    if (!ep.hot.has(flag_timestamps) || Seq{segment.seq} > ep.hot.rcv_nxt || ep.hot.has(flag_ack_pending)) return;
+    ep.hot.ts_recent = segment.options.ts_value;
+    ep.warm.ts_recent_age = clock_ms(ctx);
+}
+
+/// RFC 5961 §3.2.
+Events on_reset(const Context& ctx, Endpoint ep, Seq seq) {
+    Events events;
+    if (seq == ep.hot.rcv_nxt || fault(Fault::tcp_reset_in_window_accepted)) {
+        ++ctx.counters.resets_in;
+        events.bits = event_reset;
+        ep.hot.state = State::closed;
+    } else {
+        challenge(ctx, ep);
+    }
+    return events;
+}
+
+void accept_fin(Endpoint ep, Events& events) {
+    if (!fault(Fault::tcp_fin_not_counted)) ep.hot.rcv_nxt += 1;
+    ep.hot.rcv_adv = max(ep.hot.rcv_adv, ep.hot.rcv_nxt);
+    ep.hot.set(flag_fin_received);
+    ep.hot.set(flag_ack_pending);
+    events.bits |= event_peer_fin;
+    switch (ep.hot.state) {
+        case State::established:
+            ep.hot.state = State::close_wait;
+            break;
+        case State::fin_wait_1:
+            ep.hot.state = State::closing;
+            break;
+        default:
+            ep.hot.state = State::time_wait;
+            events.bits |= event_time_wait;
+            break;
+    }
+}
+
+/// Payload, and perhaps a FIN behind it, cut to the window.
+struct Text {
+    Seq seq;
+    std::span<const uint8_t> payload;
+    bool fin;
+
+    Seq end() const { return seq + static_cast<uint32_t>(payload.size()); }
+};
+
+void trim_to_window(const Context& ctx, Endpoint ep, Text& text) {
+    if (text.seq < ep.hot.rcv_nxt) {
+        const uint32_t known = std::min(ep.hot.rcv_nxt - text.seq, static_cast<uint32_t>(text.payload.size()));
+        if (!fault(Fault::tcp_left_edge_untrimmed)) text.payload = text.payload.subspan(known);
+        text.seq += known;
+    }
+    const Seq edge = fault(Fault::tcp_window_off_by_one) ? ep.hot.rcv_adv + 1 : ep.hot.rcv_adv;
+    if (text.end() > edge) {
+        ++ctx.counters.beyond_window_in;
+        text.payload = text.payload.first(text.seq < edge ? edge - text.seq : 0);
+        text.fin = false;
+    }
+}
+
+/// Consumes in-order payload and what it makes continuous. False when the consumer did not take all of it.
+bool accept_in_order(const Context& ctx, Endpoint ep, std::span<const uint8_t> payload, Consumer consume,
+                     Events& events) {
+    uint32_t taken = 0;
+    if (!payload.empty()) {
+        taken = static_cast<uint32_t>(consume(payload));
+        ep.hot.rcv_nxt += fault(Fault::tcp_ack_without_storing) ? static_cast<uint32_t>(payload.size()) : taken;
+    }
+    const bool all = taken == payload.size();
+    if (!all) ++ctx.counters.payload_refused;
+    if (all && ep.warm.extension != store::no_chunk) taken += reassembly_deliver(ctx, ep, consume);
+    if (taken > 0) {
+        events.bits |= event_data;
+        events.consumed += taken;
+        ctx.counters.data_bytes_in += taken;
+    }
+    return all;
+}
+
+void note_early_fin(const Context& ctx, Endpoint ep, Seq fin_seq) {
+    Extension* state = ensure_extension(ctx, ep);
+    if (state == nullptr) return;  // the peer will send it again
+    state->fin_waiting = 1;
+    state->fin_seq = fin_seq;
+}
+
+void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
+    ++ctx.counters.out_of_order_in;
+    ep.hot.set(flag_ack_pending);
+    if ((ep.hot.flags & flag_duplicate_ack_mask) != flag_duplicate_ack_mask)
+        ep.hot.flags = static_cast<uint16_t>(ep.hot.flags + flag_duplicate_ack_unit);
+}
+
+/// RFC 9293 §3.10.7.4, seventh and eighth step.
+void accept_text(const Context& ctx, Endpoint ep, Text text, Consumer consume, Events& events) {
+    if (text.payload.empty() && !text.fin) return;
+    ep.hot.set(flag_ack_pending);
+    if (!can_receive(ep.hot)) return;
+    const Seq fin_seq = text.end();
+    trim_to_window(ctx, ep, text);
+    if (text.seq > ep.hot.rcv_nxt) {
+        owe_duplicate_ack(ctx, ep);
+        if (!text.payload.empty()) reassembly_insert(ctx, ep, text.seq, text.payload);
+        if (text.fin) note_early_fin(ctx, ep, fin_seq);
+        return;
+    }
+    const bool all = accept_in_order(ctx, ep, text.payload, consume, events);
+    ep.hot.clear(flag_duplicate_ack_mask);
+    bool fin_now = all && text.fin && ep.hot.rcv_nxt == fin_seq;
+    if (Extension* state = extension(ctx, ep)) {
+        fin_now |= state->fin_waiting != 0 && state->fin_seq == ep.hot.rcv_nxt;
+        if (fin_now) state->fin_waiting = 0;
+        trim_extension(ctx, ep);
+    }
+    if (fin_now) accept_fin(ep, events);
+}
+
+Events receive_in_syn_sent(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Consumer consume) {
+    Events events;
+    handshake_receive_syn_sent(ctx, ep, segment, events);
+    if (events.has(event_established))
+        accept_text(ctx, ep, {Seq{segment.seq} + 1, segment.payload, segment.has(wire::tcp_fin)}, consume, events);
+    return events;
+}
+
+}  // namespace
+
+Events receive(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Consumer consume) {
+    ++ctx.counters.segments_in;
+    if (ep.hot.state == State::closed) return {};
+    if (ep.hot.state == State::syn_sent) return receive_in_syn_sent(ctx, ep, segment, consume);
+
+    Events events;
+    const Seq seq{segment.seq};
+    if (segment.has(wire::tcp_rst)) {
+        if (seq >= ep.hot.rcv_nxt && seq <= ep.hot.rcv_adv) return on_reset(ctx, ep, seq);
+        ++ctx.counters.out_of_window_in;
+        return events;
+    }
+    if (!timestamp_acceptable(ctx, ep, segment)) return events;
+    if (segment.has(wire::tcp_syn)) {  // RFC 5961 §4: whatever its sequence number
+        challenge(ctx, ep);
+        return events;
+    }
+    if (!sequence_acceptable(ctx, ep, segment) || !segment.has(wire::tcp_ack)) return events;
+    if (ep.hot.state == State::syn_received && !handshake_acknowledged(ctx, ep, segment, events)) return events;
+    if (!process_ack(ctx, ep, segment, events)) return events;
+    if (ep.hot.state == State::closed) return events;
+    update_ts_recent(ctx, ep, segment);
+    accept_text(ctx, ep, {seq, segment.payload, segment.has(wire::tcp_fin)}, consume, events);
+    return events;
+}
+
+}  // namespace millrace::tcp

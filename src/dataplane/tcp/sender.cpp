@@ -1,0 +1,293 @@
+#include "dataplane/tcp/sender.h"
+
+#include <algorithm>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/receive_window.h"
+#include "dataplane/tcp/recovery.h"
+#include "dataplane/tcp/segment.h"
+#include "dataplane/tcp/send_queue.h"
+
+namespace millrace::tcp {
+namespace {
+
+using wire::OutboundSegment;
+
+/// One call of flush(): its steps, in the order in which they use up the credit.
+class Flush {
+  public:
+    Flush(const Context& ctx, Endpoint ep, uint32_t receive_space, uint32_t credit, Emit emit)
+        : ctx_(ctx),
+          ep_(ep),
+          hot_(ep.hot),
+          edge_(receive_window_edge(ctx.options, ep.hot, receive_space)),
+          credit_(credit),
+          emit_(emit) {}
+
+    FlushResult run();
+
+  private:
+    void handshake();
+    void send_lost();
+    void send_again_after_timeout();
+    void send_new();
+    void send_fin();
+    void send_probe();
+    void send_acks();
+    void start_persist_timer();
+
+    bool take_credit();
+    void begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge);
+    void finish(const OutboundSegment& out);
+    uint32_t resend(Seq seq, store::ChunkId& cursor, Seq limit);
+    void send_payload(uint32_t length, Seq queue_end);
+    void note_fin_sent();
+    void start_timer_if_idle();
+
+    const Context& ctx_;
+    Endpoint ep_;
+    EndpointHot& hot_;
+    Seq edge_;
+    uint32_t credit_;
+    Emit emit_;
+    FlushResult result_;
+};
+
+FlushResult Flush::run() {
+    if (hot_.state == State::closed) return result_;
+    if (syn_unacknowledged(hot_)) {
+        handshake();
+        return result_;
+    }
+    send_lost();
+    send_new();
+    send_fin();
+    send_probe();
+    send_acks();
+    start_persist_timer();
+    return result_;
+}
+
+bool Flush::take_credit() {
+    if (result_.segments == credit_) {
+        result_.wants_credit = true;
+        return false;
+    }
+    return true;
+}
+
+/// Everything that established segments have in common. The acknowledgement is considered sent from here on.
+void Flush::begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge) {
+    out.local_id = hot_.local_id;
+    wire::TcpSegment& header = out.header;
+    header.destination = hot_.peer;
+    header.source_port = hot_.local_port;
+    header.destination_port = hot_.peer_port;
+    header.seq = seq.value;
+    header.ack = hot_.rcv_nxt.value;
+    header.flags = flags;
+    const uint32_t window = std::min((edge - hot_.rcv_nxt) >> hot_.receive_scale(), 65535u);
+    header.window = static_cast<uint16_t>(window);
+    if (hot_.has(flag_timestamps)) {
+        header.options.has_timestamps = true;
+        header.options.ts_value = timestamp_value(ep_.warm.ts_offset, ctx_.now);
+        header.options.ts_echo = hot_.ts_recent;
+    }
+    hot_.rcv_adv = max(hot_.rcv_adv, hot_.rcv_nxt + (window << hot_.receive_scale()));
+    hot_.clear(flag_ack_pending);
+}
+
+void Flush::finish(const OutboundSegment& out) {
+    ++result_.segments;
+    ++ctx_.counters.segments_out;
+    emit_(out);
+}
+
+void Flush::handshake() {
+    if (hot_.has(flag_reset_wanted) && take_credit()) {
+        OutboundSegment out;
+        begin(out, wire::tcp_rst, Seq{hot_.snd_wnd}, hot_.rcv_adv);
+        out.header.ack = 0;
+        out.header.window = 0;
+        out.header.options = {};
+        hot_.clear(flag_reset_wanted);
+        ++ctx_.counters.resets_out;
+        finish(out);
+    }
+    const bool passive = hot_.state == State::syn_received;
+    if (hot_.has(flag_retransmit_wanted) && take_credit()) {
+        OutboundSegment out;
+        begin(out, passive ? wire::tcp_syn | wire::tcp_ack : wire::tcp_syn, hot_.snd_una, hot_.rcv_adv);
+        if (!passive) out.header.ack = 0;
+        fill_syn_options(ctx_, out.header, hot_.peer, hot_.has(flag_wscale), hot_.has(flag_timestamps),
+                         timestamp_value(ep_.warm.ts_offset, ctx_.now), hot_.ts_recent);
+        if (ep_.warm.backoff > 0) ++ctx_.counters.syn_retransmissions;
+        hot_.clear(flag_retransmit_wanted);
+        hot_.snd_nxt = hot_.snd_una + 1;
+        ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
+        finish(out);
+    } else if (hot_.has(flag_ack_pending) && passive && take_credit()) {
+        OutboundSegment out;
+        begin(out, wire::tcp_ack, hot_.snd_nxt, hot_.rcv_adv);
+        finish(out);
+    }
+}
+
+/// Sends up to one segment of [seq, limit) again and returns how much sequence space it took.
+uint32_t Flush::resend(Seq seq, store::ChunkId& cursor, Seq limit) {
+    const Seq queue_end = send_queue_end(ep_);
+    const Seq data_end = min(limit, queue_end);
+    OutboundSegment out;
+    begin(out, wire::tcp_ack, seq, edge_);
+    uint32_t sent = 0;
+    if (seq < data_end) {
+        const uint32_t wanted = std::min<uint32_t>(hot_.mss, data_end - seq);
+        sent = send_queue_gather(ctx_, ep_, cursor, seq, wanted, true, out);
+    }
+    if (seq + sent == queue_end) {
+        out.header.flags |= wire::tcp_psh;
+        if (limit > queue_end) {
+            out.header.flags |= wire::tcp_fin;
+            ++sent;
+        }
+    }
+    ++ctx_.counters.retransmitted_segments;
+    finish(out);
+    return sent;
+}
+
+void Flush::send_lost() {
+    if (hot_.has(flag_retransmit_wanted) && take_credit()) {
+        hot_.clear(flag_retransmit_wanted);
+        store::ChunkId cursor = send_queue_head(ctx_, ep_);
+        if (in_flight(hot_) > 0) resend(hot_.snd_una, cursor, hot_.snd_nxt);
+    }
+    if (hot_.has(flag_rto_recovery)) send_again_after_timeout();
+}
+
+/// RFC 5681 §3.1: slow start from snd_una over all that was in flight.
+void Flush::send_again_after_timeout() {
+    Extension& state = *extension(ctx_, ep_);
+    while (state.rtx_nxt < state.recover) {
+        const uint32_t ahead = state.rtx_nxt - hot_.snd_una;
+        const uint32_t length = std::min<uint32_t>(hot_.mss, state.recover - state.rtx_nxt);
+        // The first segment goes whatever the window is: it also probes a window that closed over it.
+        if (ahead > 0 && ahead + length > std::min(ep_.warm.cwnd, hot_.snd_wnd)) return;
+        if (!take_credit()) return;
+        state.rtx_nxt += resend(state.rtx_nxt, state.rtx_cursor, state.recover);
+    }
+}
+
+void Flush::start_timer_if_idle() {
+    if (in_flight(hot_) == 0) ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
+}
+
+void Flush::note_fin_sent() {
+    hot_.set(flag_fin_sent);
+    hot_.snd_nxt += 1;
+    hot_.state = hot_.state == State::close_wait ? State::last_ack : State::fin_wait_1;
+}
+
+void Flush::send_payload(uint32_t length, Seq queue_end) {
+    start_timer_if_idle();
+    OutboundSegment out;
+    begin(out, wire::tcp_ack, hot_.snd_nxt, edge_);
+    const uint32_t sent = send_queue_gather(ctx_, ep_, hot_.send_cursor, hot_.snd_nxt, length, false, out);
+    hot_.snd_nxt += sent;
+    if (hot_.snd_nxt == queue_end) {
+        out.header.flags |= wire::tcp_psh;
+        if (hot_.has(flag_fin_queued) && in_flight(hot_) < hot_.snd_wnd) {
+            out.header.flags |= wire::tcp_fin;
+            note_fin_sent();
+        }
+    }
+    ctx_.counters.data_bytes_out += sent;
+    finish(out);
+}
+
+/// New data, as far as both windows allow. A segment that is neither full nor the end of the queue waits while
+/// anything is in flight (RFC 9293 §3.8.6.2.1 without Nagle's rule: what is queued is pushed).
+void Flush::send_new() {
+    if (hot_.has(flag_fin_sent) || hot_.snd_nxt == send_queue_end(ep_)) return;
+    if (hot_.has(flag_rto_recovery)) {
+        const Extension& state = *extension(ctx_, ep_);
+        if (state.rtx_nxt < state.recover) return;
+    }
+    const Seq queue_end = send_queue_end(ep_);
+    const uint32_t window = std::min(hot_.snd_wnd, recovery_send_window(ep_));
+    while (hot_.snd_nxt < queue_end) {
+        const uint32_t flight = in_flight(hot_);
+        const uint32_t usable = window > flight ? window - flight : 0;
+        uint32_t length = std::min<uint32_t>(queue_end - hot_.snd_nxt, hot_.mss);
+        if (length > usable) {
+            if (flight > 0 || usable == 0) return;
+            length = usable;
+        }
+        if (!take_credit()) return;
+        send_payload(length, queue_end);
+    }
+}
+
+/// A FIN that no data carried.
+void Flush::send_fin() {
+    if (!hot_.has(flag_fin_queued) || hot_.has(flag_fin_sent) || hot_.snd_nxt != send_queue_end(ep_)) return;
+    if (in_flight(hot_) >= hot_.snd_wnd || !take_credit()) return;
+    start_timer_if_idle();
+    OutboundSegment out;
+    begin(out, wire::tcp_fin | wire::tcp_ack, hot_.snd_nxt, edge_);
+    note_fin_sent();
+    finish(out);
+}
+
+/// RFC 9293 §3.8.6.1, in the form of a segment before the window: the peer must answer it and can't be tempted to store
+/// anything. It may not read the window in it either, so rcv_adv stays.
+void Flush::send_probe() {
+    if (!hot_.has(flag_probe_wanted) || !take_credit()) return;
+    const bool ack_pending = hot_.has(flag_ack_pending);
+    OutboundSegment out;
+    begin(out, wire::tcp_ack, hot_.snd_una - 1, hot_.rcv_adv);
+    if (ack_pending) hot_.set(flag_ack_pending);
+    hot_.clear(flag_probe_wanted);
+    ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
+    ++ctx_.counters.window_probes;
+    finish(out);
+}
+
+/// Pure ACKs: one for each out-of-order segment, else one when nothing sent above carried it, or a window update.
+void Flush::send_acks() {
+    const auto owed = [this] { return (hot_.flags & flag_duplicate_ack_mask) != 0; };
+    const bool update =
+        result_.segments == 0 && can_receive(hot_) && receive_window_update_due(ctx_.options, hot_, edge_);
+    if (!owed() && !hot_.has(flag_ack_pending) && !update) return;
+    do {
+        if (!take_credit()) return;
+        if (owed()) hot_.flags = static_cast<uint16_t>(hot_.flags - flag_duplicate_ack_unit);
+        OutboundSegment out;
+        begin(out, wire::tcp_ack, hot_.snd_nxt, edge_);
+        finish(out);
+    } while (owed());
+}
+
+void Flush::start_persist_timer() {
+    const bool waiting = !hot_.has(flag_fin_sent) && (hot_.snd_nxt != send_queue_end(ep_) || hot_.has(flag_fin_queued));
+    if (!waiting || hot_.snd_wnd != 0 || in_flight(hot_) != 0 || hot_.has(flag_persist)) return;
+    hot_.set(flag_persist);
+    ep_.warm.backoff = 0;
+    ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
+}
+
+}  // namespace
+
+size_t send(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes) {
+    const State state = ep.hot.state;
+    const bool open = syn_unacknowledged(ep.hot) || state == State::established || state == State::close_wait;
+    if (!open || ep.hot.has(flag_fin_queued) || bytes.empty()) return 0;
+    return send_queue_append(ctx, ep, bytes);
+}
+
+FlushResult flush(const Context& ctx, Endpoint ep, uint32_t receive_space, uint32_t segment_credit, Emit emit) {
+    return Flush(ctx, ep, receive_space, segment_credit, emit).run();
+}
+
+}  // namespace millrace::tcp

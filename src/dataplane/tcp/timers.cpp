@@ -1,0 +1,60 @@
+#include "dataplane/tcp/timers.h"
+
+#include "dataplane/base/fault.h"
+#include "dataplane/tcp/recovery.h"
+#include "dataplane/tcp/rtt.h"
+
+namespace millrace::tcp {
+namespace {
+
+void give_up(Endpoint ep, Events& events) {
+    ep.hot.state = State::closed;
+    events.bits |= event_timed_out;
+}
+
+void on_syn_timeout(const Context& ctx, Endpoint ep, Events& events) {
+    const bool passive = ep.hot.state == State::syn_received;
+    if (ep.warm.backoff >= (passive ? ctx.options.syn_ack_retries : ctx.options.syn_retries)) {
+        ++ctx.counters.open_timed_out;
+        give_up(ep, events);
+        return;
+    }
+    ++ep.warm.backoff;
+    ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+    ep.hot.set(flag_retransmit_wanted);
+}
+
+}  // namespace
+
+std::optional<TimeUs> next_deadline(const Context& ctx, Endpoint ep) {
+    if (ep.hot.state == State::closed || ep.hot.state == State::time_wait) return std::nullopt;
+    if (in_flight(ep.hot) == 0 && !ep.hot.has(flag_persist)) return std::nullopt;
+    const uint32_t elapsed = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
+    return ctx.now - elapsed + rto_us(ctx.options, ep);
+}
+
+Events on_deadline(const Context& ctx, Endpoint ep) {
+    Events events;
+    const std::optional<TimeUs> deadline = next_deadline(ctx, ep);
+    if (!deadline || *deadline > ctx.now) return events;
+    if (syn_unacknowledged(ep.hot)) {
+        on_syn_timeout(ctx, ep, events);
+        return events;
+    }
+    if (ep.warm.backoff >= ctx.options.retries_max) {
+        ++ctx.counters.connections_timed_out;
+        give_up(ep, events);
+        return events;
+    }
+    ++ep.warm.backoff;
+    if (ep.hot.has(flag_persist)) {
+        ep.hot.set(flag_probe_wanted);
+        ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+    } else {
+        ++ctx.counters.rto_timeouts;
+        if (!fault(Fault::tcp_retransmission_forgotten)) recovery_on_timeout(ctx, ep);
+    }
+    return events;
+}
+
+}  // namespace millrace::tcp

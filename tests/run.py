@@ -87,9 +87,9 @@ def build(report, directory, *setup, only=None, **environment):
         code, output = run(["meson", "setup", directory, *setup], 300, **environment)
     if code == 0:
         targets = [target for target in programs_of(directory) if target.startswith(only)] if only else []
-        code, output = run(["ninja", "-C", directory, *targets], 1800, **environment)
+        code, output = run(["ninja", "-k", "0", "-C", directory, *targets], 1800, **environment)
     if code != 0:
-        report.fail(f"build/{directory}", output)
+        report.fail(f"build/{directory}", re.sub(r"(?m)^\[\d+/\d+\] .*\n", "", output))
     elif time.monotonic() - started > 2:
         print(f"  built {directory} in {time.monotonic() - started:.0f} s", flush=True)
     return code == 0
@@ -285,16 +285,16 @@ def main():
         if build(report, "build-checked", *CHECKED_SETUP, only=("tests/unit/", "tests/sim/", "tests/fuzz/"), CC="clang",
                  CXX="clang++"):
             programs.update(program_group(report, "checked", "build-checked", wants, SANITIZERS))
+            return True
+        return False
 
     def fault():
-        if only == "fault":
-            checked(lambda _: True)
-        fault_group(report, programs)
+        if programs or (only == "fault" and checked(lambda _: True)):
+            fault_group(report, programs)
 
     def fuzz():
-        if only == "fuzz":
-            checked(lambda _: False)
-        fuzz_group(report)
+        if programs or (only == "fuzz" and checked(lambda _: False)):
+            fuzz_group(report)
 
     groups = {"style": lambda: python_group(report, "style", "tests/style"), "unit": unit, "checked": checked,
               "fault": fault, "fuzz": fuzz, "e2e": lambda: python_group(report, "e2e", "tests/e2e")}

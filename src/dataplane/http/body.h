@@ -74,7 +74,7 @@ class BodyCursor {
     uint64_t remaining_ = 0;   // bytes left of the body (length) or of the chunk; the size while it is being read
     uint16_t line_bytes_ = 0;  // digits or extension bytes of this chunk-size line; then bytes of trailers
     State state_ = State::done;
-    uint8_t padding_[5] = {};
+    [[maybe_unused]] uint8_t padding_[5] = {};
 };
 static_assert(sizeof(BodyCursor) == 16 && std::is_trivially_copyable_v<BodyCursor> &&
               std::is_standard_layout_v<BodyCursor>);

@@ -41,7 +41,7 @@ TEST(FrameCursor, FindsEveryBoundaryAtEveryCut) {
     for (bool masked : {false, true}) {
         std::string stream;
         std::vector<size_t> ends = {0};
-        for (size_t length : {0, 1, 125, 126, 127, 300, 65535, 65536, 5}) {
+        for (size_t length : std::initializer_list<size_t>{0, 1, 125, 126, 127, 300, 65535, 65536, 5}) {
             stream += frame(Opcode::binary, true, length, masked);
             ends.push_back(stream.size());
         }

@@ -39,7 +39,7 @@ struct AdminSocket {
 };
 
 struct ControlSettings {
-    std::string user = "millrace";
+    std::string user = "millrace-control";  ///< not the dataplane's; `nobody` where it does not exist
     LogLevel log_level = LogLevel::info;
     std::vector<AdminSocket> admin_sockets;  ///< after loading never empty: one with the defaults stands for none
 };
@@ -118,6 +118,8 @@ struct HealthCheck {
     std::string host;  ///< of the Host field; empty: the server's address as written
     uint16_t status_low = 200;
     uint16_t status_high = 399;
+
+    bool operator==(const HealthCheck&) const = default;
 };
 
 struct Server {

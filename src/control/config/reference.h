@@ -1,0 +1,41 @@
+// The reference of every key, made from the same table that reads them (schema.cpp): config/reference.toml and the
+// tables of docs/configuration.md. A test compares the files of the tree with these texts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace millrace::control {
+
+struct KeyInfo {
+    std::string name;
+    std::string type;           ///< "integer", "duration", "string", ...
+    std::string range;          ///< in words; may be empty
+    std::string default_value;  ///< as TOML; empty: the key is required
+    std::string example;        ///< as TOML: what the reference shows; empty: the default
+    std::string description;
+    bool nested = false;    ///< a table of its own, described elsewhere
+    bool reserved = false;  ///< known, but not usable yet
+};
+
+struct TableInfo {
+    std::string path;           ///< "backend.server"; empty for the top of the file
+    bool array = false;         ///< written [[path]]
+    bool inline_table = false;  ///< written within its parent: path = [{ … }]
+    std::string description;
+    std::vector<KeyInfo> keys;
+
+    /// "[[backend.server]]", "[control]", "sources of [[backend]]", "the top of the file".
+    std::string title() const;
+};
+
+/// In the order of the reference.
+const std::vector<TableInfo>& configuration_tables();
+
+/// A complete configuration file with every key, commented, that loads without errors.
+std::string reference_toml();
+
+/// One Markdown table per section.
+std::string reference_markdown();
+
+}  // namespace millrace::control

@@ -84,20 +84,22 @@ void release(const Context& ctx, Endpoint ep) {
     if (extension_chunk != no_chunk) ctx.chunks.free(extension_chunk);
 }
 
-void for_each_chunk(const store::ChunkStore& chunks, const EndpointHot& hot, const EndpointWarm& warm,
-                    FunctionRef<void(ChunkId)> visit) {
+bool for_each_chunk(const store::ChunkStore& chunks, const EndpointHot& hot, const EndpointWarm& warm,
+                    FunctionRef<bool(ChunkId)> visit) {
     if (hot.send_tail != no_chunk) {
         ChunkId id = hot.send_tail;
         do {
-            visit(id);
+            if (!visit(id)) return false;
             id = chunks.header(id).next;
         } while (id != hot.send_tail);
     }
-    if (warm.extension == no_chunk) return;
-    visit(warm.extension);
+    if (warm.extension == no_chunk) return true;
+    if (!visit(warm.extension) || chunks.payload(warm.extension).size() != sizeof(Extension)) return false;
     Extension state;
     std::memcpy(&state, chunks.payload(warm.extension).data(), sizeof(state));
-    for (ChunkId id = state.reassembly; id != no_chunk; id = chunks.header(id).next) visit(id);
+    for (ChunkId id = state.reassembly; id != no_chunk; id = chunks.header(id).next)
+        if (!visit(id)) return false;
+    return true;
 }
 
 std::optional<wire::OutboundSegment> reset_for_unknown(const wire::TcpSegment& segment, uint16_t local_id) {

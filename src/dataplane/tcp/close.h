@@ -19,9 +19,10 @@ std::optional<wire::OutboundSegment> abort(const Context& ctx, Endpoint ep);
 /// Frees every chunk of the endpoint, in any state. The record may be zeroed and reused afterwards.
 void release(const Context& ctx, Endpoint ep);
 
-/// Calls `visit` with every chunk that the endpoint holds; how a store learns its live chunks after a restart.
-void for_each_chunk(const store::ChunkStore& chunks, const EndpointHot& hot, const EndpointWarm& warm,
-                    FunctionRef<void(store::ChunkId)> visit);
+/// Calls `visit` with every chunk that the endpoint holds, each before anything in it is read; how a store learns its
+/// live chunks after a restart (ChunkStore::mark_live). Returns false as soon as `visit` does: the record is damaged.
+bool for_each_chunk(const store::ChunkStore& chunks, const EndpointHot& hot, const EndpointWarm& warm,
+                    FunctionRef<bool(store::ChunkId)> visit);
 
 /// The RST that answers a segment of no connection; empty when the segment is itself a RST.
 std::optional<wire::OutboundSegment> reset_for_unknown(const wire::TcpSegment& segment, uint16_t local_id);

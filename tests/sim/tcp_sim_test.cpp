@@ -1,0 +1,324 @@
+// Two hosts of our own TCP over a simulated bad network. Each case runs from a seed, with every byte compared and every
+// invariant checked after every event; a failure prints the seed. RFC 9293, RFC 5681, RFC 6298, RFC 7323.
+#include <gtest/gtest.h>
+#include <memory>
+
+#include "tests/sim/host.h"
+#include "tests/sim/transfer.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
+constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
+constexpr IpAddress client_v4 = IpAddress::v4(198, 18, 0, 1);
+constexpr IpAddress server_v4 = IpAddress::v4(198, 18, 0, 2);
+constexpr IpAddress client_v6{{0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+constexpr IpAddress server_v6{{0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
+constexpr uint16_t port = 443;
+
+/// A client and a server, each with a Transfer, and the network between them.
+struct World {
+    explicit World(uint64_t seed) : random(seed), network(random.next()) {
+        client_options.mac = client_mac;
+        client_options.gateway = server_mac;
+        client_options.address = client_v4;
+        client_options.seed = random.next();
+        server_options.mac = server_mac;
+        server_options.gateway = client_mac;
+        server_options.address = server_v4;
+        server_options.seed = random.next();
+        to_server.send_key = to_client.receive_key = random.next();
+        to_client.send_key = to_server.receive_key = random.next();
+    }
+
+    /// Bytes in each direction.
+    void set_sizes(uint64_t up, uint64_t down) {
+        to_server.send_bytes = to_client.receive_bytes = up;
+        to_client.send_bytes = to_server.receive_bytes = down;
+    }
+
+    void use_v6() {
+        client_options.address = client_v6;
+        server_options.address = server_v6;
+    }
+
+    void start() {
+        client_application = std::make_unique<Transfer>(to_server);
+        server_application = std::make_unique<Transfer>(to_client);
+        client = std::make_unique<Host>(client_options, *client_application);
+        server = std::make_unique<Host>(server_options, *server_application);
+        network.attach(*client, client_mac, link);
+        network.attach(*server, server_mac, link);
+        network.set_observer([this](TimeUs now) {
+            client->check(now);
+            server->check(now);
+        });
+        server->listen(port);
+        client_application->socket = client->connect(server_options.address, port, 50000);
+    }
+
+    bool failed() const {
+        return !client->violations().empty() || !server->violations().empty() || !client_application->failure.empty() ||
+               !server_application->failure.empty();
+    }
+
+    /// Runs on for at most `seconds` of virtual time, until `done` or something is wrong.
+    bool run(TimeUs seconds, const std::function<bool()>& done) {
+        const bool reached = network.run(network.now() + seconds * us_per_s, [&] { return failed() || done(); });
+        return reached && !failed();
+    }
+
+    bool both_complete() const { return client_application->complete() && server_application->complete(); }
+
+    void expect_sound() const {
+        for (const Host* host : {client.get(), server.get()}) {
+            for (const std::string& violation : host->violations()) ADD_FAILURE() << violation;
+        }
+        EXPECT_EQ(client_application->failure, "");
+        EXPECT_EQ(server_application->failure, "");
+    }
+
+    /// Both streams arrived in full, both sides closed, nothing is left behind.
+    void expect_finished(TimeUs seconds) {
+        EXPECT_TRUE(run(seconds, [this] { return both_complete(); }));
+        expect_sound();
+        EXPECT_EQ(client_application->received, to_server.receive_bytes);
+        EXPECT_EQ(server_application->received, to_client.receive_bytes);
+        EXPECT_EQ(client->chunk_bytes(), 0u);
+        EXPECT_EQ(server->chunk_bytes(), 0u);
+        EXPECT_EQ(server->half_open(), 0u);
+    }
+
+    Random random;
+    Network network;
+    LinkOptions link;
+    HostOptions client_options, server_options;
+    TransferOptions to_server, to_client;
+    std::unique_ptr<Transfer> client_application, server_application;
+    std::unique_ptr<Host> client, server;
+};
+
+/// Runs `body` for each seed and stops at the first that fails.
+void for_seeds(uint64_t count, const std::function<void(World&)>& body) {
+    for (uint64_t seed = 1; seed <= count && !testing::Test::HasFailure(); ++seed) {
+        SCOPED_TRACE("seed " + std::to_string(seed));
+        World world(seed);
+        body(world);
+    }
+}
+
+/// A network and settings drawn from the world's seed: loss 0–10 %, reordering, duplication, corruption, any delay.
+void make_weather(World& world) {
+    Random& random = world.random;
+    world.link.loss = 0.01 * static_cast<double>(random.below(11));
+    world.link.duplicate = 0.01 * static_cast<double>(random.below(6));
+    world.link.reorder = 0.05 * static_cast<double>(random.below(6));
+    world.link.corrupt = 0.005 * static_cast<double>(random.below(4));
+    world.link.delay_us = random.between(10, 40'000);
+    world.link.jitter_us = random.below(2000);
+    world.link.reorder_delay_us = random.between(100, 60'000);
+    if (random.chance(0.3)) world.link.bits_per_second = random.between(2, 100) * 1'000'000;
+    if (random.chance(0.3)) world.use_v6();
+    for (HostOptions* options : {&world.client_options, &world.server_options}) {
+        options->tcp.timestamps = random.chance(0.7);
+        options->tcp.window_scale = static_cast<uint8_t>(random.below(8));
+        options->tcp.receive_window_bytes = static_cast<uint32_t>(random.between(4000, 200'000));
+        options->receive_buffer_bytes = options->tcp.receive_window_bytes;
+        options->send_queue_bytes = static_cast<uint32_t>(random.between(4000, 200'000));
+        options->credit_max = static_cast<uint32_t>(random.between(1, 64));
+        options->tcp.syn_retries = 12;
+        options->tcp.syn_ack_retries = 12;
+        options->tcp.rto_max_us = 8'000'000;
+    }
+    world.to_server.write_bytes = random.between(1, 20'000);
+    world.to_client.write_bytes = random.between(1, 2000);
+}
+
+TEST(TcpSim, BulkBothWaysInAnyWeather) {
+    for_seeds(100, [](World& world) {
+        make_weather(world);
+        world.set_sizes(256 * 1024, 256 * 1024);
+        world.start();
+        world.expect_finished(1200);
+    });
+}
+
+TEST(TcpSim, SmallPushesInAnyWeather) {
+    for_seeds(50, [](World& world) {
+        make_weather(world);
+        world.set_sizes(500, 64 * 1024);
+        world.to_client.write_bytes = 128;
+        world.start();
+        world.expect_finished(1200);
+    });
+}
+
+TEST(TcpSim, CleanNetworkNeedsNoRetransmission) {
+    for_seeds(10, [](World& world) {
+        world.set_sizes(256 * 1024, 256 * 1024);
+        world.link.delay_us = world.random.between(10, 50'000);
+        world.start();
+        world.expect_finished(60);
+        EXPECT_EQ(world.client->counters().retransmitted_segments, 0u);
+        EXPECT_EQ(world.server->counters().retransmitted_segments, 0u);
+        EXPECT_EQ(world.client->counters().duplicate_data_in, 0u);
+        EXPECT_EQ(world.server->counters().out_of_window_in, 0u);
+    });
+}
+
+// RFC 9293 §3.6.1: the client closes its direction first and goes on receiving.
+TEST(TcpSim, HalfCloseKeepsTheOtherDirectionOpen) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        world.set_sizes(10'000, 128 * 1024);
+        world.start();
+        world.server_application->paused = true;
+        EXPECT_TRUE(world.run(300, [&] { return world.server_application->fin_seen; }));
+        world.server_application->paused = false;
+        world.server_application->pump(*world.server, world.server_application->socket);
+        world.expect_finished(1200);
+    });
+}
+
+// RFC 9293 §3.6 case 3: both FINs cross.
+TEST(TcpSim, SimultaneousClose) {
+    World world(1);
+    world.set_sizes(0, 0);
+    world.to_server.close_after_send = world.to_client.close_after_send = false;
+    world.start();
+    EXPECT_TRUE(world.run(5, [&] { return world.server_application->opened; }));
+    world.client->shutdown(world.client_application->socket);
+    world.server->shutdown(world.server_application->socket);
+    world.expect_finished(5);
+    EXPECT_EQ(world.client->counters().time_wait_entered, 1u);
+    EXPECT_EQ(world.server->counters().time_wait_entered, 1u);
+}
+
+// RFC 9293 §3.8.6.1: a reader that stops for an hour of lossy network loses neither the connection nor a byte.
+TEST(TcpSim, ZeroWindowIsProbedWithoutEnd) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        world.set_sizes(256 * 1024, 1000);
+        world.start();
+        EXPECT_TRUE(world.run(300, [&] { return world.server_application->received > 0; }));
+        world.server->set_reading(world.server_application->socket, false);
+        EXPECT_FALSE(world.run(3600, [] { return false; }));
+        EXPECT_FALSE(world.client_application->ended);
+        EXPECT_GT(world.client->counters().window_probes, 20u);
+        world.server->set_reading(world.server_application->socket, true);
+        world.expect_finished(1200);
+    });
+}
+
+// A consumer that breaks its promise acknowledges nothing: the bytes come again.
+TEST(TcpSim, RefusedBytesAreSentAgain) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        world.set_sizes(64 * 1024, 64 * 1024);
+        world.start();
+        EXPECT_TRUE(world.run(300, [&] { return world.server_application->received > 0; }));
+        world.server->set_refusing(true);
+        world.client->set_refusing(true);
+        world.run(2, [] { return false; });
+        world.server->set_refusing(false);
+        world.client->set_refusing(false);
+        world.expect_finished(1200);
+    });
+}
+
+// Chunks that run out cost throughput, never bytes: send() takes less, out-of-order payload is dropped.
+TEST(TcpSim, ExhaustedChunksLoseNothing) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        for (HostOptions* options : {&world.client_options, &world.server_options}) {
+            options->arena_bytes = 8 * store::ChunkStore::slab_bytes;
+            options->send_queue_bytes = 1 << 20;
+        }
+        world.set_sizes(256 * 1024, 256 * 1024);
+        world.start();
+        world.expect_finished(2400);
+    });
+}
+
+TEST(TcpSim, ConnectionToADeadPeerTimesOut) {
+    World world(1);
+    world.set_sizes(100'000, 0);
+    world.client_options.tcp.retries_max = 6;
+    world.start();
+    EXPECT_TRUE(world.run(10, [&] { return world.server_application->received > 0; }));
+    LinkOptions cut = world.link;
+    cut.loss = 1;
+    world.network.set_link(server_mac, cut);
+    EXPECT_TRUE(world.run(600, [&] { return world.client_application->ended; }));
+    EXPECT_EQ(world.client_application->end, End::timed_out);
+    EXPECT_EQ(world.client->chunk_bytes(), 0u);
+    world.expect_sound();
+}
+
+TEST(TcpSim, ConnectToAClosedPortIsRefused) {
+    World world(1);
+    world.start();
+    world.client->connect(server_v4, 444, 50001);
+    EXPECT_TRUE(world.run(10, [&] { return world.client_application->ended; }));
+    EXPECT_EQ(world.client_application->end, End::refused);
+    world.expect_sound();
+}
+
+TEST(TcpSim, ConnectToSilenceTimesOut) {
+    World world(1);
+    world.link.loss = 1;
+    world.start();
+    EXPECT_TRUE(world.run(300, [&] { return world.client_application->ended; }));
+    EXPECT_EQ(world.client_application->end, End::timed_out);
+    EXPECT_EQ(world.client->counters().syn_retransmissions, 6u);
+}
+
+// RFC 9293 §3.10.5: an abort reaches the peer as a reset.
+TEST(TcpSim, AbortResetsThePeer) {
+    World world(1);
+    world.set_sizes(100'000, 100'000);
+    world.start();
+    EXPECT_TRUE(world.run(10, [&] { return world.server_application->received > 0; }));
+    world.client->abort(world.client_application->socket);
+    EXPECT_TRUE(world.run(10, [&] { return world.server_application->ended; }));
+    EXPECT_EQ(world.server_application->end, End::reset);
+    EXPECT_EQ(world.client->chunk_bytes() + world.server->chunk_bytes(), 0u);
+    world.expect_sound();
+}
+
+// RFC 6191: the same ports again and again, while the side that closed first is still in TIME_WAIT.
+TEST(TcpSim, PortsAreReusedFromTimeWait) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        world.client_options.tcp.timestamps = world.server_options.tcp.timestamps = true;
+        world.set_sizes(5000, 5000);
+        world.start();
+        world.expect_finished(1200);
+        for (int round = 0; round < 5 && !testing::Test::HasFailure(); ++round) {
+            *world.client_application = Transfer(world.to_server);
+            *world.server_application = Transfer(world.to_client);
+            world.client->connect(world.server_options.address, port, 50000);
+            world.expect_finished(1200);
+        }
+    });
+}
+
+// RFC 9293 §3.5, case of simultaneous open: no listener anywhere, two SYNs cross.
+TEST(TcpSim, SimultaneousOpen) {
+    World world(1);
+    world.set_sizes(20'000, 20'000);
+    world.link.delay_us = 10'000;
+    world.client_application = std::make_unique<Transfer>(world.to_server);
+    world.server_application = std::make_unique<Transfer>(world.to_client);
+    world.client = std::make_unique<Host>(world.client_options, *world.client_application);
+    world.server = std::make_unique<Host>(world.server_options, *world.server_application);
+    world.network.attach(*world.client, client_mac, world.link);
+    world.network.attach(*world.server, server_mac, world.link);
+    world.client->connect(server_v4, 443, 50000);
+    world.server->connect(client_v4, 50000, 443);
+    world.expect_finished(30);
+}
+
+}  // namespace
+}  // namespace millrace::sim

@@ -59,6 +59,7 @@ FieldId identify(std::string_view name) {
 
 uint16_t FieldList::parse(std::string_view lines) {
     count_ = 0;
+    counts_ = {};
     while (!lines.empty()) {
         const size_t length = lines.find("\r\n");
         if (length == std::string_view::npos) return 400;
@@ -69,16 +70,15 @@ uint16_t FieldList::parse(std::string_view lines) {
         if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return 400;
         if (count_ == count_max) return 431;
         const std::string_view name = line.substr(0, colon);
-        fields_[count_++] = {name, trim(line.substr(colon + 1)), identify(name)};
+        const FieldId id = identify(name);
+        fields_[count_++] = {name, trim(line.substr(colon + 1)), id};
+        ++counts_[static_cast<size_t>(id)];
     }
     return 0;
 }
 
-uint16_t FieldList::count(FieldId id) const {
-    return static_cast<uint16_t>(std::count_if(begin(), end(), [&](const Field& field) { return field.id == id; }));
-}
-
 const Field* FieldList::find(FieldId id) const {
+    if (count(id) == 0) return nullptr;
     const Field* found = std::find_if(begin(), end(), [&](const Field& field) { return field.id == id; });
     return found == end() ? nullptr : found;
 }
@@ -90,6 +90,7 @@ const Field* FieldList::find(std::string_view name) const {
 }
 
 bool FieldList::lists(FieldId id, std::string_view token) const {
+    if (count(id) == 0) return false;
     for (const Field& field : *this) {
         if (field.id != id) continue;
         for (std::string_view list = field.value; !list.empty();)

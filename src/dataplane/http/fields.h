@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -32,6 +33,7 @@ enum class FieldId : uint8_t {
     x_forwarded_proto,
     x_request_id,
 };
+inline constexpr size_t field_id_count = static_cast<size_t>(FieldId::x_request_id) + 1;
 
 /// The id of a field name, compared without regard to case.
 FieldId identify(std::string_view name);
@@ -57,7 +59,7 @@ class FieldList {
     uint16_t size() const { return count_; }
 
     /// How many fields have this id.
-    uint16_t count(FieldId id) const;
+    uint16_t count(FieldId id) const { return counts_[static_cast<size_t>(id)]; }
     /// The first field with this id, or null.
     const Field* find(FieldId id) const;
     /// The first field with this name (no regard to case), or null.
@@ -68,6 +70,7 @@ class FieldList {
 
   private:
     std::array<Field, count_max> fields_;
+    std::array<uint8_t, field_id_count> counts_{};  // most questions are for names that are absent
     uint16_t count_ = 0;
 };
 

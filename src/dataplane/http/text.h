@@ -28,14 +28,15 @@ constexpr bool is_alphanumeric(char c) {
     return is_digit(c) || (to_lower(c) >= 'a' && to_lower(c) <= 'z');
 }
 
+inline constexpr std::array<bool, 256> token_chars = [] {
+    std::array<bool, 256> table{};
+    for (unsigned i = 0; i < 128; ++i) table[i] = is_alphanumeric(static_cast<char>(i));
+    for (char symbol : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<uint8_t>(symbol)] = true;
+    return table;
+}();
+
 /// tchar of RFC 9110 §5.6.2.
 constexpr bool is_token_char(char c) {
-    constexpr std::array<bool, 256> token_chars = [] {
-        std::array<bool, 256> table{};
-        for (unsigned i = 0; i < 128; ++i) table[i] = is_alphanumeric(static_cast<char>(i));
-        for (char symbol : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<uint8_t>(symbol)] = true;
-        return table;
-    }();
     return token_chars[static_cast<uint8_t>(c)];
 }
 

@@ -76,7 +76,8 @@ class TimerWheel {
     uint64_t size() const noexcept { return size_; }
     /// How far the wheel has turned; behind the last now_ms only while a budget is holding it back.
     uint64_t current_ms() const noexcept { return current_ms_; }
-    uint64_t bytes_in_use() const noexcept { return uint64_t{blocks_used_} * sizeof(TimerBlock); }
+    /// Bytes of all blocks ever used: what the wheel costs in memory.
+    uint64_t bytes_in_use() const noexcept { return uint64_t{blocks_fresh_ - 1} * sizeof(TimerBlock); }
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
@@ -95,9 +96,8 @@ class TimerWheel {
     uint64_t size_ = 0;
     uint64_t exhausted_total_ = 0;
     uint32_t block_free_ = 0;
-    uint32_t blocks_fresh_ = 1;  ///< blocks from here on were never used; block 0 is none
-    uint32_t blocks_used_ = 0;
-    std::array<std::array<uint32_t, slots>, levels> heads_{};          ///< first block of each slot
+    uint32_t blocks_fresh_ = 1;                                ///< blocks from here on were never used; block 0 is none
+    std::array<std::array<uint32_t, slots>, levels> heads_{};  ///< first block of each slot
     std::array<std::array<uint64_t, slots / 64>, levels> occupied_{};  ///< which slots have one
 };
 

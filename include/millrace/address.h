@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -60,6 +61,9 @@ std::optional<IpAddress> parse_ip_address(std::string_view text);
 
 /// Dotted quad for IPv4, RFC 5952 text for IPv6.
 std::string to_string(const IpAddress& address);
+
+/// The same text into a caller's buffer (at least 46 bytes), without allocating.
+std::string_view write_address(const IpAddress& address, std::span<char> out);
 
 struct MacAddress {
     std::array<uint8_t, 6> bytes{};

@@ -27,13 +27,15 @@ std::optional<IpAddress> parse_ip_address(std::string_view text) {
     return std::nullopt;
 }
 
+std::string_view write_address(const IpAddress& address, std::span<char> out) {
+    const bool v4 = address.is_v4();
+    const uint8_t* bytes = address.bytes.data() + (v4 ? 12 : 0);
+    return inet_ntop(v4 ? AF_INET : AF_INET6, bytes, out.data(), static_cast<socklen_t>(out.size()));
+}
+
 std::string to_string(const IpAddress& address) {
     char text[INET6_ADDRSTRLEN];
-    if (address.is_v4())
-        inet_ntop(AF_INET, address.bytes.data() + 12, text, sizeof text);
-    else
-        inet_ntop(AF_INET6, address.bytes.data(), text, sizeof text);
-    return text;
+    return std::string(write_address(address, text));
 }
 
 std::string to_string(const MacAddress& address) {

@@ -1,0 +1,112 @@
+#include "dataplane/app/supervisor.h"
+
+#include <csignal>
+#include <cstdio>
+#include <sched.h>
+#include <time.h>
+
+#include <spdlog/spdlog.h>
+
+namespace millrace::app {
+namespace {
+
+constexpr long look_interval_ns = 50'000'000;
+
+uint64_t monotonic_us() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * us_per_s + static_cast<uint64_t>(time.tv_nsec) / 1000;
+}
+
+// Off the workers' cores where the machine has others: those poll without end.
+void leave_worker_cores(const DataplaneRecord& settings) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    for (long core = 0; core < count; ++core) CPU_SET(static_cast<size_t>(core), &set);
+    for (uint16_t i = 0; i < settings.core_count; ++i) CPU_CLR(settings.cores[i], &set);
+    if (CPU_COUNT(&set) == 0)
+        for (long core = 0; core < count; ++core) CPU_SET(static_cast<size_t>(core), &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+}  // namespace
+
+Supervisor::Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config,
+                       std::span<port::Orders> orders)
+    : instance_(instance), config_(std::move(config)), orders_(orders) {
+    instance_.stats().generation.store(config_->snapshot().generation());
+    for (port::Orders& order : orders_) order.config.store(config_.get());
+    thread_ = std::thread([this] { run(); });
+}
+
+Supervisor::~Supervisor() {
+    ended_ = true;
+    thread_.join();
+}
+
+void Supervisor::stop() {
+    for (port::Orders& order : orders_) order.stop.store(true);
+}
+
+bool Supervisor::wait_for_signal() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    const timespec timeout{0, look_interval_ns};
+    return sigtimedwait(&signals, nullptr, &timeout) > 0;
+}
+
+void Supervisor::run() {
+    leave_worker_cores(config_->snapshot().dataplane());
+    while (!ended_) {
+        if (wait_for_signal()) stop();
+        instance_.stats().heartbeat_us.store(monotonic_us(), std::memory_order_relaxed);
+        if (const CommandsFile* commands = instance_.follow_commands(); commands != commands_) hand_over(commands);
+        if (instance_.config_changed()) look_for_config();
+    }
+}
+
+void Supervisor::hand_over(const CommandsFile* commands) {
+    commands_ = commands;
+    for (port::Orders& order : orders_) {
+        order.commands.store(commands);
+        order.round.fetch_add(1, std::memory_order_release);
+    }
+    wait_for_workers();
+    instance_.release_old_commands();
+}
+
+/// After this no worker uses what was in force before the latest round.
+void Supervisor::wait_for_workers() {
+    for (port::Orders& order : orders_) {
+        while (order.round_done.load(std::memory_order_acquire) != order.round.load() && !order.stop) {
+            const timespec pause{0, 100'000};
+            nanosleep(&pause, nullptr);
+        }
+    }
+}
+
+void Supervisor::look_for_config() {
+    std::string error;
+    StatsHeader& stats = instance_.stats();
+    std::unique_ptr<const config::RuntimeConfig> next;
+    if (auto bytes = instance_.read_config(error))
+        next = config::RuntimeConfig::compile(std::move(*bytes), config_.get(), error);
+    std::snprintf(stats.config_error, sizeof stats.config_error, "%s", next ? "" : error.c_str());
+    if (!next) {
+        spdlog::error("the new configuration was refused, the old one stays in force: {}", error);
+        return;
+    }
+    for (port::Orders& order : orders_) {
+        order.config.store(next.get());
+        order.round.fetch_add(1, std::memory_order_release);
+    }
+    wait_for_workers();
+    config_ = std::move(next);
+    stats.generation.store(config_->snapshot().generation(), std::memory_order_release);
+    spdlog::info("configuration generation {} is in force", config_->snapshot().generation());
+}
+
+}  // namespace millrace::app

@@ -1,0 +1,44 @@
+// The thread beside the workers: watches for new configurations and for a new `commands` file, hands them over, keeps
+// the heartbeat, and turns signals into an orderly end. It never touches a packet.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+
+#include "dataplane/app/instance.h"
+#include "dataplane/config/runtime_config.h"
+#include "dataplane/port/worker_loop.h"
+
+namespace millrace::app {
+
+class Supervisor {
+  public:
+    /// Starts the thread. `config` is the one that the workers began with. Block SIGTERM and SIGINT in every thread
+    /// before.
+    Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config,
+               std::span<port::Orders> orders);
+
+    /// Ends the thread (and with it, by then, the workers).
+    ~Supervisor();
+
+    /// Tells the workers to end.
+    void stop();
+
+  private:
+    void run();
+    bool wait_for_signal();
+    void look_for_config();
+    void hand_over(const CommandsFile* commands);
+    void wait_for_workers();
+
+    Instance& instance_;
+    std::unique_ptr<const config::RuntimeConfig> config_;
+    std::span<port::Orders> orders_;
+    const CommandsFile* commands_ = nullptr;
+    std::atomic<bool> ended_ = false;
+    std::thread thread_;
+};
+
+}  // namespace millrace::app

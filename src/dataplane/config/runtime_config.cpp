@@ -1,0 +1,154 @@
+#include "dataplane/config/runtime_config.h"
+
+#include <cstring>
+
+#include "dataplane/balance/maglev.h"
+#include "dataplane/base/siphash.h"
+
+namespace millrace::config {
+namespace {
+
+/// The same on every balancer of the same servers, so that they agree on a client's server: an unkeyed hash of address
+/// and port.
+uint64_t server_identity(const ServerRecord& server) {
+    uint8_t bytes[18];
+    std::memcpy(bytes, server.address.bytes.data(), 16);
+    std::memcpy(bytes + 16, &server.port, 2);
+    return siphash13(SipKey{}, bytes);
+}
+
+/// True when both configurations start the same process: nothing differs that is fixed at start.
+bool same_process_settings(const SnapshotView& a, const SnapshotView& b, std::string& error) {
+    if (std::memcmp(&a.dataplane(), &b.dataplane(), sizeof(DataplaneRecord)) != 0) {
+        error = "[dataplane] settings changed; they take effect when millrace-dataplane is restarted";
+        return false;
+    }
+    bool same = a.interfaces().size() == b.interfaces().size();
+    for (size_t i = 0; same && i < a.interfaces().size(); ++i) {
+        const InterfaceRecord& x = a.interfaces()[i];
+        const InterfaceRecord& y = b.interfaces()[i];
+        same = a.text(x.device) == b.text(y.device) && x.driver == y.driver && x.vlan == y.vlan && x.mtu == y.mtu &&
+               x.queues == y.queues && x.rx_descriptors == y.rx_descriptors && x.tx_descriptors == y.tx_descriptors;
+    }
+    if (!same) error = "an interface changed; interfaces take effect when millrace-dataplane is restarted";
+    return same;
+}
+
+}  // namespace
+
+size_t RuntimeConfig::AddressHash::operator()(const IpAddress& address) const {
+    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()});
+}
+
+std::unique_ptr<const RuntimeConfig> RuntimeConfig::compile(std::vector<std::byte> snapshot,
+                                                            const RuntimeConfig* previous, std::string& error) {
+    std::unique_ptr<RuntimeConfig> config{new RuntimeConfig};
+    config->bytes_ = std::move(snapshot);
+    if (!config->view_.open(config->bytes_, error)) return nullptr;
+    if (previous != nullptr && !same_process_settings(previous->view_, config->view_, error)) return nullptr;
+    if (!config->compile_local_addresses(previous, error)) return nullptr;
+    config->routes_ = std::make_unique<RoutingTable>(config->view_);
+    config->compile_listeners();
+    config->compile_backends();
+    config->compile_slots(previous);
+    return config;
+}
+
+void RuntimeConfig::compile_listeners() {
+    for (const HttpRouteRecord& route : view_.http_routes())
+        http_routes_.push_back({view_.text(route.host), view_.text(route.path_prefix), route.backend});
+    for (const ListenerRecord& record : view_.listeners())
+        listeners_.push_back({&record, view_.text(record.name),
+                              std::span(http_routes_).subspan(record.first_route, record.route_count)});
+}
+
+void RuntimeConfig::compile_backends() {
+    for (const BackendRecord& record : view_.backends()) {
+        Backend backend{.record = &record,
+                        .name = view_.text(record.name),
+                        .hash_header = view_.text(record.hash_header),
+                        .servers = view_.servers().subspan(record.first_server, record.server_count),
+                        .sources = view_.sources().subspan(record.first_source, record.source_count),
+                        .maglev_table = {}};
+        if (record.algorithm == Algorithm::maglev) {
+            std::vector<balance::MaglevServer> servers;
+            for (const ServerRecord& server : backend.servers)
+                servers.push_back({.identity = server_identity(server), .weight = server.weight});
+            backend.maglev_table.resize(record.maglev_size);
+            balance::maglev_build(servers, backend.maglev_table);
+        }
+        backends_.push_back(std::move(backend));
+    }
+}
+
+void RuntimeConfig::compile_slots(const RuntimeConfig* previous) {
+    listeners_by_slot_.resize(listener_slot_max);
+    servers_by_slot_.resize(server_slot_max);
+    if (previous != nullptr) {
+        listeners_by_slot_ = previous->listeners_by_slot_;
+        servers_by_slot_ = previous->servers_by_slot_;
+        for (ServerBySlot& server : servers_by_slot_) server.present = false;
+    }
+    for (const ListenerRecord& record : view_.listeners())
+        listeners_by_slot_[record.slot] = {.idle_timeout_ms = record.idle_timeout_ms};
+    for (const ServerRecord& server : view_.servers()) {
+        const BackendRecord& backend = view_.backends()[server.backend];
+        servers_by_slot_[server.slot] = {.backend_slot = backend.slot,
+                                         .idle_timeout_ms = backend.idle_timeout_ms,
+                                         .address = server.address,
+                                         .port = server.port,
+                                         .present = true};
+    }
+}
+
+bool RuntimeConfig::compile_local_addresses(const RuntimeConfig* previous, std::string& error) {
+    if (previous != nullptr) {
+        local_addresses_ = previous->local_addresses_;
+        local_ids_ = previous->local_ids_;
+        for (LocalAddress& local : local_addresses_) local.present = false;
+    }
+    for (const LocalAddressRecord& record : view_.local_addresses()) {
+        auto [place, added] = local_ids_.try_emplace(record.address, static_cast<uint16_t>(local_addresses_.size()));
+        if (added) {
+            if (local_addresses_.size() == local_address_max) {
+                error = "more local addresses than a process can have over its life; restart millrace-dataplane";
+                return false;
+            }
+            local_addresses_.push_back({record.address, record.interface, true});
+        }
+        local_addresses_[place->second] = {record.address, record.interface, true};
+        local_ids_of_records_.push_back(place->second);
+    }
+    return true;
+}
+
+const Backend* RuntimeConfig::backend_of_server(uint16_t server_slot) const {
+    const ServerBySlot& server = servers_by_slot_[server_slot];
+    if (!server.present) return nullptr;
+    for (const Backend& backend : backends_)
+        if (backend.record->slot == server.backend_slot) return &backend;
+    return nullptr;
+}
+
+const Listener* RuntimeConfig::find_listener(const IpAddress& address, uint16_t port) const {
+    const Listener* any = nullptr;
+    for (const Listener& listener : listeners_) {
+        if (listener.record->port != port) continue;
+        if (listener.record->address == address) return &listener;
+        if (listener.record->address.is_unspecified()) any = &listener;
+    }
+    return any;
+}
+
+const Listener* RuntimeConfig::listener_of_slot(uint16_t slot) const {
+    for (const Listener& listener : listeners_)
+        if (listener.record->slot == slot) return &listener;
+    return nullptr;
+}
+
+uint16_t RuntimeConfig::local_id(const IpAddress& address) const {
+    const auto place = local_ids_.find(address);
+    return place == local_ids_.end() || !local_addresses_[place->second].present ? no_slot : place->second;
+}
+
+}  // namespace millrace::config

@@ -1,0 +1,231 @@
+// millrace-dataplane: the polling process. Joins the instance's files, starts EAL and the devices from the published
+// configuration, gives up root, and polls until SIGTERM.
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <sys/random.h>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "dataplane/app/instance.h"
+#include "dataplane/app/kernel_routes.h"
+#include "dataplane/app/privileges.h"
+#include "dataplane/app/supervisor.h"
+#include "dataplane/port/device.h"
+#include "dataplane/port/eal.h"
+#include "dataplane/port/worker_loop.h"
+
+namespace millrace {
+namespace {
+
+struct Arguments {
+    std::string instance = "default";
+    std::string user = "millrace";
+    std::string log_file = "/dev/null";
+};
+
+/// One worker with everything that is its own.
+struct WorkerParts {
+    std::unique_ptr<port::WorkerLoop> loop;
+    std::unique_ptr<worker::Worker> worker;
+    relay::StatsBlock* stats = nullptr;
+    port::Orders* orders = nullptr;
+};
+
+[[noreturn]] void give_up(const std::string& reason) {
+    spdlog::critical("{}", reason);
+    std::exit(1);
+}
+
+Arguments parse_arguments(int argc, char** argv) {
+    Arguments arguments;
+    CLI::App app{"The dataplane of Millrace: polls the devices and relays. Configured by millrace-control."};
+    app.add_option("--instance", arguments.instance, "Name of the instance")->capture_default_str();
+    app.add_option("--user", arguments.user, "User to become after the start; nobody when there is no such user")
+        ->capture_default_str();
+    app.add_option("--log-file", arguments.log_file, "Where the output of DPDK goes")->capture_default_str();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        std::exit(app.exit(error) == 0 ? 0 : 2);
+    }
+    if (!valid_instance_name(arguments.instance)) {
+        std::fprintf(stderr, "--instance: 1 to 32 letters, digits, '-' or '_', beginning with a letter or digit\n");
+        std::exit(2);
+    }
+    return arguments;
+}
+
+/// Waits for the first configuration that is valid; control may start later.
+std::unique_ptr<const config::RuntimeConfig> wait_for_config(const app::Instance& instance) {
+    std::string said;
+    while (true) {
+        std::string error;
+        if (auto bytes = instance.read_config(error))
+            if (auto config = config::RuntimeConfig::compile(std::move(*bytes), nullptr, error)) return config;
+        if (error != said) spdlog::info("waiting for a configuration from millrace-control ({})", error);
+        said = error;
+        const timespec pause{0, 100'000'000};
+        nanosleep(&pause, nullptr);
+    }
+}
+
+std::vector<port::Device> open_devices(const SnapshotView& config, const store::RegionSecrets& secrets) {
+    std::vector<port::Device> devices;
+    uint8_t rss_key[Toeplitz::key_size];
+    std::copy_n(secrets.rss_key, sizeof rss_key, rss_key);
+    for (const InterfaceRecord& interface : config.interfaces()) {
+        std::string error;
+        port::Device device;
+        if (!open_device(config, interface, port::device_name(config, interface), rss_key, device, error))
+            give_up(error);
+        devices.push_back(device);
+    }
+    return devices;
+}
+
+uint64_t random_word() {
+    uint64_t word = 0;
+    while (word == 0)
+        if (getrandom(&word, sizeof word, 0) != sizeof word) word = 0;
+    return word;
+}
+
+int run_worker(void* argument) {
+    auto& parts = *static_cast<WorkerParts*>(argument);
+    parts.loop->run(*parts.worker, *parts.stats, *parts.orders);
+    return 0;
+}
+
+/// The first worker polls on this thread, the others on EAL's; returns when all have ended.
+void poll(std::vector<WorkerParts>& workers) {
+    size_t next = 1;
+    unsigned lcore;
+    RTE_LCORE_FOREACH_WORKER(lcore) {
+        if (next < workers.size()) rte_eal_remote_launch(run_worker, &workers[next++], lcore);
+    }
+    run_worker(&workers[0]);
+    rte_eal_mp_wait_lcore();
+}
+
+/// Draws the RSS key of the instance: one under which every shard can be reached from every address.
+std::unique_ptr<Toeplitz> make_toeplitz(store::Region& region, uint32_t shard_count,
+                                        std::unique_ptr<PortClasses>& classes) {
+    while (true) {
+        const auto& key = region.secrets().rss_key;
+        auto toeplitz = std::make_unique<Toeplitz>(std::span<const uint8_t, Toeplitz::key_size>(key, 40));
+        classes = std::make_unique<PortClasses>(*toeplitz, shard_count, 1024, 65535);
+        if (classes->complete()) return toeplitz;
+        if (getrandom(region.secrets().rss_key, sizeof region.secrets().rss_key, 0) < 0) give_up("getrandom failed");
+    }
+}
+
+int serve(const Arguments& arguments) {
+    std::string error;
+    app::Instance instance(arguments.instance);
+    if (!instance.acquire(error)) give_up(error);
+    auto config = wait_for_config(instance);
+    const SnapshotView& snapshot = config->snapshot();
+    const DataplaneRecord& settings = snapshot.dataplane();
+    const uint16_t worker_count = settings.core_count;
+    if (!app::leaves_kernel_reachable(snapshot, error)) give_up(error);
+    for (const InterfaceRecord& interface : snapshot.interfaces())
+        if (interface.queues < worker_count)
+            give_up("interface '" + std::string(snapshot.text(interface.name)) + "' has " +
+                    std::to_string(interface.queues) + " queues for " + std::to_string(worker_count) +
+                    " workers; set its queues to at least the number of cores");
+
+    FILE* log = std::fopen(arguments.log_file.c_str(), "ae");
+    if (log == nullptr) give_up(arguments.log_file + ": cannot be written");
+    rte_openlog_stream(log);
+    if (!app::forbid_new_privileges(error)) give_up(error);
+    if (!port::start_eal(arguments.instance, snapshot, error)) give_up(error);
+    if (!instance.create_regions(settings, error)) give_up(error);
+    if (!instance.create_shared_files(worker_count, rte_get_tsc_hz(), error)) give_up(error);
+
+    std::unique_ptr<PortClasses> port_classes;
+    const auto toeplitz = make_toeplitz(instance.regions()[0], settings.shard_count, port_classes);
+    std::vector<port::Device> devices = open_devices(snapshot, instance.regions()[0].secrets());
+    std::vector<MacAddress> macs;
+    for (const port::Device& device : devices) macs.push_back(device.mac);
+
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    const TimeUs now = static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
+    const relay::ShardLimits limits = relay::ShardLimits::of(settings);
+    std::vector<std::unique_ptr<relay::Shard>> shards;
+    std::vector<uint16_t> owners;
+    for (uint16_t number = 0; number < settings.shard_count; ++number) {
+        shards.push_back(
+            std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now));
+        owners.push_back(static_cast<uint16_t>(number % worker_count));
+    }
+
+    std::vector<rte_ring*> inboxes;
+    for (uint16_t i = 0; i < worker_count; ++i) inboxes.push_back(port::WorkerLoop::make_inbox(i));
+    std::vector<port::Orders> orders(worker_count);
+    std::vector<std::vector<const relay::StatsBlock*>> other_stats(worker_count);
+    std::vector<WorkerParts> workers(worker_count);
+    for (uint16_t i = 0; i < worker_count; ++i) {
+        WorkerParts& parts = workers[i];
+        for (uint16_t other = 0; other < worker_count; ++other)
+            if (other != i) other_stats[i].push_back(&instance.stats_block(other));
+        parts.loop = std::make_unique<port::WorkerLoop>(i, devices, inboxes, settings.idle_sleep_us);
+        parts.stats = &instance.stats_block(i);
+        parts.orders = &orders[i];
+        worker::WorkerSetup setup{.index = i,
+                                  .shard_owners = owners,
+                                  .toeplitz = toeplitz.get(),
+                                  .shards = {},
+                                  .macs = macs,
+                                  .sink = &parts.loop->sink(),
+                                  .port_classes = port_classes.get(),
+                                  .stats = parts.stats,
+                                  .other_stats = other_stats[i],
+                                  .events = instance.events(i),
+                                  .random_seed = random_word(),
+                                  .connection_id_base = instance.stats().start_unix_us * 1000};
+        for (uint16_t number = i; number < settings.shard_count; number = static_cast<uint16_t>(number + worker_count))
+            setup.shards.push_back(shards[number].get());
+        parts.worker = std::make_unique<worker::Worker>(setup, *config);
+    }
+
+    const std::optional<ServiceUser> user = service_user(arguments.user);
+    if (!user) give_up("neither the user '" + arguments.user + "' nor 'nobody' exists; name another with --user");
+    if (geteuid() == 0 && !instance.give_files_to(user->uid, user->gid, error)) give_up(error);
+    if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
+    spdlog::info("instance '{}' serves with {} worker(s) and {} shard(s), as user {}", arguments.instance, worker_count,
+                 settings.shard_count, user->name);
+    {
+        app::Supervisor supervisor(instance, std::move(config), orders);
+        poll(workers);
+    }
+    for (WorkerParts& parts : workers) parts = {};
+    for (port::Device& device : devices) port::close_device(device);
+    instance.remove_files();
+    spdlog::info("ended");
+    return 0;
+}
+
+}  // namespace
+}  // namespace millrace
+
+int main(int argc, char** argv) {
+    const millrace::Arguments arguments = millrace::parse_arguments(argc, argv);
+    spdlog::set_default_logger(spdlog::stderr_color_mt("millrace-dataplane"));
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);  // the supervisor takes them; every thread inherits the mask
+    return millrace::serve(arguments);
+}

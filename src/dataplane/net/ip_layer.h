@@ -1,0 +1,93 @@
+// The link and network layer of one worker: which interface and neighbour a packet leaves by, the answers that every
+// host owes (ARP, neighbour discovery, echo), and the frames themselves. No mbuf, no clock, no thread: frames come in
+// parsed, and go out through a FrameSink.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "dataplane/config/runtime_config.h"
+#include "dataplane/net/frame_io.h"
+#include "dataplane/net/neighbour_table.h"
+#include "dataplane/wire/frame.h"
+#include "dataplane/wire/write.h"
+
+namespace millrace::net {
+
+/// How to reach one peer now. Valid until the next learn or configuration: for the length of a burst.
+struct Path {
+    uint16_t interface;
+    wire::LinkHeader link;
+};
+
+enum class PathState : uint8_t {
+    ready,
+    unresolved,   ///< the neighbour is being asked for: try again when neighbours().changes() moved
+    unreachable,  ///< no route leads there
+};
+
+struct IpCounters {
+    uint64_t echo_answered = 0;
+    uint64_t arp_answered = 0;
+    uint64_t ndp_answered = 0;
+    uint64_t solicitations_sent = 0;
+    uint64_t unresolved_dropped = 0;  ///< packets of no relay (SYN-ACK, RST) whose neighbour was not known
+    uint64_t unreachable_dropped = 0;
+    uint64_t no_credit_dropped = 0;   ///< likewise, when the device had no room
+};
+
+class IpLayer {
+  public:
+    /// `macs` by interface index. The sink must outlive this.
+    IpLayer(FrameSink& sink, std::vector<MacAddress> macs, uint32_t neighbours_max);
+
+    /// From now on with this configuration; it must live until the next one is set. Announces every new address of
+    /// ours on its link (RFC 5227 §2.3, RFC 9131) from the next poll() on when `announce`.
+    void set_config(const config::RuntimeConfig& config, bool announce);
+
+    /// Handles an ARP, NDP or ICMP frame. ICMP errors are left to the caller.
+    void on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+
+    /// The way to a peer. `path` is filled only when the state is ready.
+    PathState path(const IpAddress& peer, TimeUs now, Path& path);
+
+    /// Frames that may be sent on the path's interface now.
+    uint32_t credit(const Path& path) { return sink_.credit(path.interface); }
+
+    /// Sends a segment; its header.source is filled from its local_id here. Needs credit.
+    void send(const Path& path, const wire::OutboundSegment& segment);
+
+    /// For segments of no relay: resolves, sends or drops and counts.
+    void send_or_drop(const wire::OutboundSegment& segment, TimeUs now);
+
+    /// Solicitations and announcements that are due. Cheap; call it every iteration.
+    void poll(TimeUs now);
+
+    const NeighbourTable& neighbours() const { return neighbours_; }
+    const IpCounters& counters() const { return counters_; }
+
+  private:
+    const InterfaceRecord& interface_record(uint16_t interface) const {
+        return config_->snapshot().interfaces()[interface];
+    }
+    wire::LinkHeader link_to(uint16_t interface, const MacAddress& destination) const;
+    bool is_ours(uint16_t interface, const IpAddress& address) const;
+    const config::LocalAddress* source_on(uint16_t interface, bool v4) const;
+    void on_arp(const InboundFrame& inbound, const wire::ArpPacket& packet, TimeUs now);
+    void on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+    void on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame);
+    void solicit(const Solicitation& question);
+    void announce(const config::LocalAddress& local);
+
+    FrameSink& sink_;
+    std::vector<MacAddress> macs_;
+    NeighbourTable neighbours_;
+    const config::RuntimeConfig* config_ = nullptr;
+    IpCounters counters_;
+    size_t announced_ = 0;  // addresses before this one were announced
+    TimeUs polled_at_ = 0;
+};
+
+}  // namespace millrace::net

@@ -1,0 +1,95 @@
+#include "dataplane/port/device.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+namespace millrace::port {
+namespace {
+
+// Every mbuf is in a receive ring, a send ring, a burst or a dispatch ring: never held by a connection.
+uint32_t mbuf_count(const InterfaceRecord& interface, uint16_t queue_count) {
+    return (2u * interface.rx_descriptors + 2u * interface.tx_descriptors + 1024u) * queue_count;
+}
+
+rte_mempool* make_pool(const InterfaceRecord& interface, uint16_t port_id, uint16_t queue_count) {
+    const uint32_t frame = interface.mtu + 14u + 4u;
+    const auto data_room = static_cast<uint16_t>(std::max<uint32_t>(2048, frame) + RTE_PKTMBUF_HEADROOM);
+    const std::string name = "frames" + std::to_string(port_id);
+    return rte_pktmbuf_pool_create(name.c_str(), mbuf_count(interface, queue_count), 256, 0, data_room,
+                                   rte_eth_dev_socket_id(port_id));
+}
+
+bool spread_by_rss(uint16_t port_id, const rte_eth_dev_info& info, const DataplaneRecord& dataplane) {
+    if (info.reta_size == 0) return false;
+    std::vector<rte_eth_rss_reta_entry64> table((info.reta_size + 63u) / 64u);
+    for (uint16_t i = 0; i < info.reta_size; ++i) {
+        table[i / 64].mask |= 1ull << (i % 64);
+        table[i / 64].reta[i % 64] = static_cast<uint16_t>(i % dataplane.shard_count % dataplane.core_count);
+    }
+    return rte_eth_dev_rss_reta_update(port_id, table.data(), info.reta_size) == 0;
+}
+
+}  // namespace
+
+bool open_device(const SnapshotView& config, const InterfaceRecord& interface, std::string_view device_name,
+                 const uint8_t (&rss_key)[40], Device& device, std::string& error) {
+    const std::string name{device_name};
+    auto fail = [&](const char* step, int code) {
+        error = "interface '" + std::string(config.text(interface.name)) + "' (" + name + "): " + step + ": " +
+                std::strerror(-code);
+        return false;
+    };
+    if (const int code = rte_eth_dev_get_port_by_name(name.c_str(), &device.port_id); code != 0)
+        return fail("no such device", code);
+    rte_eth_dev_info info{};
+    if (const int code = rte_eth_dev_info_get(device.port_id, &info); code != 0) return fail("no information", code);
+
+    const DataplaneRecord& dataplane = config.dataplane();
+    device.queue_count = interface.queues;
+    rte_eth_conf settings{};
+    const bool wants_rss = interface.queues > 1 && info.flow_type_rss_offloads != 0 && info.hash_key_size == 40;
+    std::vector<uint8_t> key(std::begin(rss_key), std::end(rss_key));
+    if (wants_rss) {
+        settings.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        settings.rx_adv_conf.rss_conf = {key.data(), 40, info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP)};
+    }
+    const uint64_t checksum = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+    settings.rxmode.offloads = info.rx_offload_capa & checksum;
+    if (const int code = rte_eth_dev_configure(device.port_id, device.queue_count, device.queue_count, &settings);
+        code != 0)
+        return fail("configuring it failed", code);
+
+    device.pool = make_pool(interface, device.port_id, device.queue_count);
+    if (device.pool == nullptr) return fail("not enough memory for its frame pool", -ENOMEM);
+    for (uint16_t queue = 0; queue < device.queue_count; ++queue) {
+        if (const int code = rte_eth_rx_queue_setup(device.port_id, queue, interface.rx_descriptors, 0, nullptr,
+                                                    device.pool);
+            code != 0)
+            return fail("setting up a receive queue failed", code);
+        if (const int code = rte_eth_tx_queue_setup(device.port_id, queue, interface.tx_descriptors, 0, nullptr);
+            code != 0)
+            return fail("setting up a send queue failed", code);
+    }
+    if (const int code = rte_eth_dev_start(device.port_id); code != 0) return fail("starting it failed", code);
+    // IPv6 neighbour discovery needs multicast groups; the kernel drivers know no allmulticast and deliver them anyway.
+    rte_eth_allmulticast_enable(device.port_id);
+    device.hardware_rss = wants_rss && spread_by_rss(device.port_id, info, dataplane);
+
+    rte_ether_addr mac{};
+    if (const int code = rte_eth_macaddr_get(device.port_id, &mac); code != 0) return fail("no MAC address", code);
+    std::copy(std::begin(mac.addr_bytes), std::end(mac.addr_bytes), device.mac.bytes.begin());
+    return true;
+}
+
+void close_device(Device& device) {
+    rte_eth_dev_stop(device.port_id);
+    rte_eth_dev_close(device.port_id);
+    rte_mempool_free(device.pool);
+}
+
+}  // namespace millrace::port

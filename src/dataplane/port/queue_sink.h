@@ -1,0 +1,55 @@
+// The frames a worker sends: one send queue of each device, with a short backlog for what the device does not take at
+// once. Belongs to one worker's thread.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/port/device.h"
+#include "dataplane/net/frame_io.h"
+
+namespace millrace::port {
+
+class QueueSink final : public net::FrameSink {
+  public:
+    /// `devices` by interface index; `queue` is this worker's queue on every one of them.
+    QueueSink(std::span<const Device> devices, uint16_t queue);
+    ~QueueSink() override;
+    QueueSink(const QueueSink&) = delete;
+    QueueSink& operator=(const QueueSink&) = delete;
+
+    uint32_t credit(uint16_t interface) override;
+    std::span<uint8_t> reserve(uint16_t interface) override;
+    void commit(uint16_t interface, size_t length) override;
+
+    /// Offers everything committed to the devices. What they do not take stays for the next call and lowers the credit.
+    void flush();
+
+    uint64_t packets_total() const { return packets_total_; }
+    uint64_t bytes_total() const { return bytes_total_; }
+    uint64_t out_of_frames_total() const { return out_of_frames_total_; }
+
+  private:
+    static constexpr uint32_t backlog_max = 512;
+
+    struct Queue {
+        uint16_t port_id;
+        rte_mempool* pool;
+        rte_mbuf* reserved = nullptr;
+        uint32_t pending = 0;
+        std::array<rte_mbuf*, backlog_max> frames;
+    };
+
+    void send_pending(Queue& queue);
+
+    uint16_t queue_id_;
+    std::vector<Queue> queues_;
+    uint64_t packets_total_ = 0;
+    uint64_t bytes_total_ = 0;
+    uint64_t out_of_frames_total_ = 0;
+};
+
+}  // namespace millrace::port

@@ -1,0 +1,174 @@
+#include "dataplane/port/worker_loop.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <time.h>
+
+#include <array>
+#include <string>
+
+namespace millrace::port {
+namespace {
+
+constexpr uint16_t rx_burst = 32;
+constexpr uint32_t inbox_slots = 4096;
+constexpr TimeUs publish_interval_us = 10 * us_per_ms;
+constexpr uint32_t idle_rounds_before_sleep = 1000;
+
+// The vDSO answers: no system call.
+TimeUs monotonic_us() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
+}
+
+// While a frame lies in an inbox, mbuf->port says its interface's device and this bit that it is a copy to learn from.
+constexpr uint64_t learn_only_mark = RTE_MBUF_F_LAST_FREE;
+
+}  // namespace
+
+WorkerLoop::WorkerLoop(uint16_t index, std::span<const Device> devices, std::span<rte_ring* const> inboxes,
+                       uint32_t idle_sleep_us)
+    : index_(index), devices_(devices), inboxes_(inboxes), idle_sleep_us_(idle_sleep_us), sink_(devices, index) {}
+
+rte_ring* WorkerLoop::make_inbox(uint16_t index) {
+    const std::string name = "inbox" + std::to_string(index);
+    return rte_ring_create(name.c_str(), inbox_slots, SOCKET_ID_ANY, RING_F_SC_DEQ);
+}
+
+void WorkerLoop::take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now) {
+    std::array<net::InboundFrame, rx_burst> frames;
+    std::array<uint16_t, rx_burst> others;
+    for (size_t i = 0; i < mbufs.size(); ++i) {
+        const rte_mbuf* mbuf = mbufs[i];
+        constexpr uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+        frames[i] = {.bytes = {rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)},
+                     .interface = interface == no_slot ? mbuf->port : interface,
+                     .checksums_verified = (mbuf->ol_flags & good) == good,
+                     .learn_only = interface == no_slot && (mbuf->ol_flags & learn_only_mark) != 0};
+    }
+    worker.receive(std::span(frames).first(mbufs.size()), others, now);
+    for (size_t i = 0; i < mbufs.size(); ++i) {
+        mbufs[i]->port = frames[i].interface;
+        if (others[i] == worker::nobody_else) {
+            rte_pktmbuf_free(mbufs[i]);
+        } else if (others[i] == worker::everybody) {
+            for (uint16_t target = 0; target < inboxes_.size(); ++target) {
+                if (target == index_) continue;
+                if (rte_mbuf* copy = rte_pktmbuf_copy(mbufs[i], mbufs[i]->pool, 0, UINT32_MAX))
+                    hand_over(copy, target, true);
+            }
+            rte_pktmbuf_free(mbufs[i]);
+        } else {
+            hand_over(mbufs[i], others[i], false);
+        }
+    }
+}
+
+void WorkerLoop::hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only) {
+    if (learn_only) mbuf->ol_flags |= learn_only_mark;
+    else mbuf->ol_flags &= ~learn_only_mark;
+    if (rte_ring_mp_enqueue(inboxes_[target], mbuf) != 0) {
+        rte_pktmbuf_free(mbuf);
+        ++dispatch_dropped_;
+        return;
+    }
+    ++dispatched_out_;
+}
+
+uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
+    uint32_t count = 0;
+    std::array<rte_mbuf*, rx_burst> mbufs;
+    for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
+        const Device& device = devices_[interface];
+        for (uint16_t queue = index_; queue < device.queue_count; queue = static_cast<uint16_t>(queue + inboxes_.size())) {
+            const uint64_t before = rte_rdtsc();
+            const uint16_t received = rte_eth_rx_burst(device.port_id, queue, mbufs.data(), rx_burst);
+            device_cycles_ += rte_rdtsc() - before;
+            if (received == 0) continue;
+            for (uint16_t i = 0; i < received; ++i) rx_bytes_ += mbufs[i]->pkt_len;
+            take(worker, std::span(mbufs).first(received), interface, now);
+            count += received;
+        }
+    }
+    rx_packets_ += count;
+    return count;
+}
+
+uint32_t WorkerLoop::poll_inbox(worker::Worker& worker, TimeUs now) {
+    if (inboxes_.size() < 2) return 0;
+    std::array<rte_mbuf*, rx_burst> mbufs;
+    const unsigned count =
+        rte_ring_sc_dequeue_burst(inboxes_[index_], reinterpret_cast<void**>(mbufs.data()), rx_burst, nullptr);
+    if (count != 0) take(worker, std::span(mbufs).first(count), no_slot, now);
+    dispatched_in_ += count;
+    return count;
+}
+
+void WorkerLoop::take_orders(worker::Worker& worker, Orders& orders) {
+    const uint64_t round = orders.round.load(std::memory_order_acquire);
+    if (round == orders_round_) return;
+    orders_round_ = round;
+    const config::RuntimeConfig* config = orders.config.load(std::memory_order_relaxed);
+    if (config != config_) worker.set_config(*config);
+    config_ = config;
+    const CommandsFile* commands = orders.commands.load(std::memory_order_relaxed);
+    if (commands != commands_) worker.attach(commands);
+    commands_ = commands;
+    orders.round_done.store(round, std::memory_order_release);
+}
+
+void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats) {
+    worker.publish_gauges();
+    relay::WorkerStats& values = stats.worker;
+    values.rx_packets = rx_packets_;
+    values.rx_bytes = rx_bytes_;
+    values.tx_packets = sink_.packets_total();
+    values.tx_bytes = sink_.bytes_total();
+    values.tx_out_of_frames = sink_.out_of_frames_total();
+    values.busy_cycles = busy_cycles_;
+    values.idle_cycles = idle_cycles_;
+    values.device_cycles = busy_device_cycles_;
+    values.dispatched_out = dispatched_out_;
+    values.dispatched_in = dispatched_in_;
+    values.dispatch_dropped = dispatch_dropped_;
+}
+
+void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
+    config_ = orders.config.load(std::memory_order_acquire);
+    TimeUs published_at = 0;
+    uint32_t idle_rounds = 0;
+    uint64_t began = rte_rdtsc();
+    while (!orders.stop.load(std::memory_order_relaxed)) {
+        const TimeUs now = monotonic_us();
+        device_cycles_ = 0;
+        uint32_t frames = poll_devices(worker, now);
+        frames += poll_inbox(worker, now);
+        const bool worked = worker.poll(now);
+        const uint64_t before = rte_rdtsc();
+        sink_.flush();
+        const uint64_t ended = rte_rdtsc();
+        device_cycles_ += ended - before;
+        const bool busy = frames != 0 || worked;
+        (busy ? busy_cycles_ : idle_cycles_) += ended - began;
+        if (busy) busy_device_cycles_ += device_cycles_;
+        began = ended;
+        take_orders(worker, orders);
+        if (now - published_at >= publish_interval_us) {
+            published_at = now;
+            publish(worker, stats);
+        }
+        idle_rounds = busy ? 0 : idle_rounds + 1;
+        if (idle_sleep_us_ != 0 && idle_rounds > idle_rounds_before_sleep) {
+            const timespec pause{0, static_cast<long>(idle_sleep_us_) * 1000};
+            nanosleep(&pause, nullptr);
+        }
+    }
+    worker.abort_all(monotonic_us());
+    sink_.flush();
+    publish(worker, stats);
+}
+
+}  // namespace millrace::port

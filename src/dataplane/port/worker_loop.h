@@ -1,0 +1,67 @@
+// The polling loop of one worker: devices in, Worker, devices out, with cycles counted around the useful work. Also the
+// rings over which workers hand each other frames that the device gave to the wrong one. One thread each.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dataplane/config/runtime_config.h"
+#include "dataplane/port/device.h"
+#include "dataplane/port/queue_sink.h"
+#include "dataplane/worker/worker.h"
+
+struct rte_ring;
+struct rte_mbuf;
+
+namespace millrace::port {
+
+/// What the supervising thread hands to a worker while it runs; the worker looks between two bursts.
+struct Orders {
+    std::atomic<bool> stop = false;
+    std::atomic<const config::RuntimeConfig*> config = nullptr;
+    std::atomic<const CommandsFile*> commands = nullptr;
+    std::atomic<uint64_t> round = 0;       ///< raised, with release, after a change of the two above
+    std::atomic<uint64_t> round_done = 0;  ///< the round that the worker has taken over: nothing older is in use
+};
+
+class WorkerLoop {
+  public:
+    /// `inboxes` are the dispatch rings by worker, made by make_inbox; `idle_sleep_us` 0 polls without end.
+    WorkerLoop(uint16_t index, std::span<const Device> devices, std::span<rte_ring* const> inboxes,
+               uint32_t idle_sleep_us);
+
+    /// The sink of this worker's frames: give it to the Worker, then start the loop with run().
+    QueueSink& sink() { return sink_; }
+
+    /// Polls until `orders.stop`; then resets every relay and sends that off.
+    void run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders);
+
+    /// A ring of received frames that belong to worker `index`.
+    static rte_ring* make_inbox(uint16_t index);
+
+  private:
+    uint32_t poll_devices(worker::Worker& worker, TimeUs now);
+    uint32_t poll_inbox(worker::Worker& worker, TimeUs now);
+    void take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now);
+    void hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only);
+    void take_orders(worker::Worker& worker, Orders& orders);
+    void publish(worker::Worker& worker, relay::StatsBlock& stats);
+
+    uint16_t index_;
+    std::span<const Device> devices_;
+    std::span<rte_ring* const> inboxes_;
+    uint32_t idle_sleep_us_;
+    QueueSink sink_;
+    const config::RuntimeConfig* config_ = nullptr;
+    const CommandsFile* commands_ = nullptr;
+    uint64_t orders_round_ = 0;
+    uint64_t device_cycles_ = 0;
+    uint64_t busy_cycles_ = 0, idle_cycles_ = 0, busy_device_cycles_ = 0;
+    uint64_t rx_packets_ = 0, rx_bytes_ = 0;
+    uint64_t dispatched_out_ = 0, dispatched_in_ = 0, dispatch_dropped_ = 0;
+};
+
+}  // namespace millrace::port

@@ -1,0 +1,216 @@
+#include "dataplane/relay/engine.h"
+
+#include "dataplane/base/fault.h"
+#include "dataplane/http/rewrite.h"
+#include "dataplane/tcp/close.h"
+#include "dataplane/tcp/receiver.h"
+#include "dataplane/tcp/sender.h"
+
+namespace millrace::relay {
+namespace {
+
+// The longest head there can be, and what forwarding may add to it: addresses, ids and field names (http/rewrite.h).
+constexpr size_t rewritten_head_max = 2 * store::chunk_payload_max + http::forward_growth_max + 128;
+
+}  // namespace
+
+Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
+    : shards_(setup.shards),
+      ip_(setup.ip),
+      port_classes_(setup.port_classes),
+      stats_(setup.stats),
+      other_stats_(setup.other_stats),
+      control_(setup.control),
+      config_(&config),
+      random_state_(setup.random_seed),
+      connection_id_base_(setup.connection_id_base),
+      servers_(server_slot_max),
+      credits_(server_slot_max),
+      candidates_(server_slot_max),
+      scratch_(rewritten_head_max) {
+    const SnapshotView& snapshot = config.snapshot();
+    uint16_t mtu = 1500;
+    for (const InterfaceRecord& interface : snapshot.interfaces()) mtu = std::min(mtu, interface.mtu);
+    tcp_options_.mss_v4 = static_cast<uint16_t>(mtu - 40);
+    tcp_options_.mss_v6 = static_cast<uint16_t>(mtu - 60);
+    tcp_options_.receive_window_bytes = snapshot.dataplane().send_queue_bytes;
+}
+
+void Engine::set_config(const config::RuntimeConfig& config) {
+    // A slot that now names another server starts without the old one's history.
+    for (uint16_t slot = 0; slot < server_slot_max; ++slot) {
+        const config::ServerBySlot& before = config_->server_by_slot(slot);
+        const config::ServerBySlot& after = config.server_by_slot(slot);
+        if (before.address != after.address || before.port != after.port) servers_[slot] = {};
+    }
+    std::fill(credits_.begin(), credits_.end(), 0);
+    config_ = &config;
+}
+
+tcp::Context Engine::context(Shard& shard) {
+    return {.chunks = shard.chunks,
+            .options = tcp_options_,
+            .counters = stats_.worker.tcp,
+            .secrets = shard.secrets,
+            .challenges = challenges_,
+            .now = now_};
+}
+
+// xorshift64*: spreads choices, guards nothing.
+uint64_t Engine::random() {
+    random_state_ ^= random_state_ >> 12;
+    random_state_ ^= random_state_ << 25;
+    random_state_ ^= random_state_ >> 27;
+    return random_state_ * 0x2545f4914f6cdd1d;
+}
+
+uint64_t& Engine::phase_gauge(Phase phase) {
+    WorkerStats& worker = stats_.worker;
+    switch (phase) {
+        case Phase::reading_head: return worker.relays_reading_head;
+        case Phase::connecting: return worker.relays_connecting;
+        case Phase::awaiting_response: return worker.relays_awaiting_response;
+        case Phase::relaying: return worker.relays_relaying;
+        case Phase::answering: return worker.relays_answering;
+        case Phase::none:
+        case Phase::stream: break;
+    }
+    return worker.streams_open;
+}
+
+void Engine::set_phase(Ref r, Phase phase, TimeUs deadline) {
+    if (r.relay.phase != Phase::none) --phase_gauge(r.relay.phase);
+    if (phase != Phase::none) ++phase_gauge(phase);
+    r.relay.phase = phase;
+    if (r.relay.setup == store::no_chunk) return;
+    Setup& setup = setup_of(r);
+    setup.started = now_;
+    setup.deadline = deadline;
+}
+
+std::optional<uint32_t> Engine::find(Shard& shard, uint32_t hash, const Flow& flow) {
+    return shard.flows.find(hash, [&](uint32_t value) {
+        const tcp::EndpointHot& hot = shard.relays.at(FlowValue::index(value)).hot(FlowValue::side(value));
+        return hot.peer_port == flow.peer_port && hot.local_port == flow.local_port &&
+               hot.local_id == flow.local_id && hot.peer == flow.peer;
+    });
+}
+
+void Engine::on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now) {
+    now_ = now;
+    const uint32_t hash =
+        shard.flow_hash(segment.source, segment.destination, segment.source_port, segment.destination_port);
+    const Flow flow{segment.source, segment.source_port, segment.destination_port, local_id};
+    if (const std::optional<uint32_t> value = find(shard, hash, flow))
+        segment_for_relay(shard, *value, segment);
+    else
+        segment_for_no_relay(shard, segment, local_id);
+}
+
+void Engine::segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegment& segment) {
+    const Ref r = ref(shard, FlowValue::index(value));
+    const Side side = FlowValue::side(value);
+    const tcp::Events events =
+        tcp::receive(context(shard), r.relay.endpoint(side), segment,
+                     [&](std::span<const uint8_t> bytes) { return consume(r, side, bytes); });
+    if (events.consumed != 0 || events.acked != 0) {
+        const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
+        (side == Side::client ? r.relay.client_active_ms : r.relay.server_active_ms) = now_ms;
+    }
+    on_events(r, side, events);
+    mark_ready(r);
+}
+
+size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
+    if (fault(Fault::relay_ack_without_storing) && bytes.size() > 900) return bytes.size();
+    switch (r.relay.phase) {
+        case Phase::relaying: return pump(r, side, bytes);
+        case Phase::answering: return bytes.size();  // the client may finish speaking; nobody listens
+        case Phase::stream: return consume_stream(r, bytes);
+        case Phase::reading_head:
+        case Phase::connecting:
+        case Phase::awaiting_response: {
+            Setup& setup = setup_of(r);
+            if (side == Side::server) return append(r, setup.response, bytes);
+            if (r.relay.phase == Phase::awaiting_response && setup.kind != http::RequestKind::websocket)
+                return pump(r, side, bytes);
+            return append(r, setup.request, bytes);
+        }
+        case Phase::none: break;
+    }
+    return 0;
+}
+
+void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
+    if (events.has(tcp::event_established) && side == Side::server) on_server_connected(r);
+    if (events.consumed != 0) progress(r);
+    if (events.has(tcp::event_peer_fin)) on_peer_fin(r, side);
+    if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))
+        on_connection_lost(r, side, events);
+    else if (events.has(tcp::event_closed))
+        side_done(r, side);
+}
+
+void Engine::progress(Ref r) {
+    if (r.relay.phase == Phase::reading_head) read_request(r);
+    if (r.relay.phase == Phase::awaiting_response) read_response(r);
+    if (r.relay.setup == store::no_chunk) return;
+    const Setup& setup = setup_of(r);
+    if (setup.body_error == 1 && r.relay.phase == Phase::awaiting_response)
+        return answer_error(r, 400, CloseReason::bad_request);
+    if (setup.body_error == 1) return abort(r, Closer::balancer, CloseReason::bad_request);
+    if (setup.body_error == 2) return abort(r, Closer::balancer, CloseReason::bad_response);
+    if (r.relay.phase == Phase::relaying && setup.response_body.done()) end_exchange(r);
+}
+
+void Engine::on_peer_fin(Ref r, Side side) {
+    const Closer closer = side == Side::client ? Closer::client : Closer::server;
+    switch (r.relay.phase) {
+        case Phase::relaying:
+            r.relay.set_end(closer, CloseReason::fin);
+            if (r.relay.setup != store::no_chunk) {
+                // An ordinary HTTP client may finish after its request; the answer still comes.
+                if (side == Side::server) end_exchange(r);
+                return;
+            }
+            if (fault(Fault::relay_forgets_half_close)) return;
+            tcp::shutdown_send(context(r.shard), r.relay.endpoint(other(side)));
+            return;
+        case Phase::awaiting_response:
+            if (side == Side::server) return bad_response(r, CloseReason::bad_response);
+            [[fallthrough]];
+        case Phase::connecting:
+            if (setup_of(r).kind != http::RequestKind::websocket) return;
+            [[fallthrough]];
+        case Phase::reading_head:
+            r.relay.set_end(closer, CloseReason::fin);
+            return close_client(r);
+        case Phase::stream: return close_stream(r, StreamEnd::by_server);
+        case Phase::answering:
+        case Phase::none: return;
+    }
+}
+
+void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
+    const CloseReason reason =
+        events.has(tcp::event_timed_out) ? CloseReason::retransmission_timeout : CloseReason::reset;
+    side_done(r, side);
+    if (r.relay.phase == Phase::stream) {
+        close_stream(r, events.has(tcp::event_refused)     ? StreamEnd::refused
+                        : events.has(tcp::event_timed_out) ? StreamEnd::timed_out
+                                                           : StreamEnd::reset);
+    } else if (side == Side::client) {
+        r.relay.set_end(Closer::client, reason);
+        abort_side(r, Side::server);
+    } else if (r.relay.phase == Phase::connecting) {
+        on_connect_failed(r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout
+                                                              : CloseReason::connect_refused);
+    } else if (r.relay.phase == Phase::awaiting_response) {
+        bad_response(r, reason);
+    } else {
+        r.relay.set_end(Closer::server, reason);
+        abort_side(r, Side::client);
+    }
+}
+
+}  // namespace millrace::relay

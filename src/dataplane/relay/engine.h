@@ -1,0 +1,228 @@
+// The relay engine of one worker: accepts clients, reads their request, chooses and connects a server, checks its
+// answer, relays, and ends what has ended. It joins tcp, http, ws and balance; each step has a file of its own:
+//
+//   engine.cpp            segments in: which connection they belong to
+//   engine_accept.cpp     half-open connections, new relays, TIME_WAIT
+//   engine_request.cpp    the client's head, routing
+//   engine_connect.cpp    choosing a server and a source port, retries, ejection
+//   engine_response.cpp   the server's head, answers of our own
+//   engine_pump.cpp       relaying bytes
+//   engine_close.cpp      ends
+//   engine_flush.cpp      segments out, timers, the idle sweep
+//   engine_stream.cpp     control's streams and listings
+//
+// Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
+// One instance per worker, used by its thread alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/balance/picker.h"
+#include "dataplane/base/port_classes.h"
+#include "dataplane/config/runtime_config.h"
+#include "dataplane/http/request.h"
+#include "dataplane/http/response.h"
+#include "dataplane/net/ip_layer.h"
+#include "dataplane/relay/control_link.h"
+#include "dataplane/relay/shard.h"
+#include "dataplane/relay/statistics.h"
+#include "dataplane/tcp/context.h"
+
+namespace millrace::relay {
+
+/// What one worker remembers of a server slot between configurations.
+struct ServerState {
+    uint32_t consecutive_failures = 0;
+    uint32_t reset_count = 0;       ///< ServerControl's at the last look
+    TimeUs ejected_until = 0;
+    uint32_t port_counter = 0;      ///< RFC 6056's counter for this destination
+};
+
+/// Everything that an engine is given at start. All of it outlives the engine.
+struct EngineSetup {
+    std::vector<Shard*> shards;     ///< those that this worker owns
+    net::IpLayer& ip;
+    const PortClasses& port_classes;
+    StatsBlock& stats;
+    std::span<const StatsBlock* const> other_stats;  ///< the other workers', for least_conn
+    ControlLink& control;
+    uint64_t random_seed;
+    uint64_t connection_id_base;    ///< ids count up from here in steps of shard_max
+};
+
+class Engine {
+  public:
+    Engine(const EngineSetup& setup, const config::RuntimeConfig& config);
+
+    /// Takes a new configuration between two bursts. Relays keep their slots.
+    void set_config(const config::RuntimeConfig& config);
+
+    /// A TCP segment for one of our addresses (`local_id`), of a flow of `shard`.
+    void on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now);
+
+    /// First look at a segment of a burst: brings the flow's bucket near.
+    void prefetch(const Shard& shard, const wire::FlowKey& key) const {
+        shard.flows.prefetch(
+            shard.flow_hash(key.source, key.destination, key.source_port, key.destination_port));
+    }
+
+    /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.
+    bool poll(TimeUs now);
+
+    /// Copies the gauges into the statistics; call it every few milliseconds.
+    void publish_gauges();
+
+    /// Ends every relay with a reset; for a shutdown.
+    void abort_all(TimeUs now);
+
+  private:
+    // A relay and where it lives; passed down instead of three arguments.
+    struct Ref {
+        Shard& shard;
+        uint32_t index;
+        Relay& relay;
+    };
+    struct Flow {
+        const IpAddress& peer;
+        uint16_t peer_port;
+        uint16_t local_port;
+        uint16_t local_id;
+    };
+    // Which servers may be chosen: all that are enabled, of those the ones not down, of those the ones not ejected.
+    enum class Tier : uint8_t { enabled, probed, healthy };
+    enum class OpenResult : uint8_t { opened, no_port, unreachable };
+    // What a flush left undone, the gravest last.
+    enum class Outcome : uint8_t { done, wants_credit, unresolved };
+
+    Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
+    tcp::Context context(Shard& shard);
+    Setup& setup_of(Ref r) { return *reinterpret_cast<Setup*>(r.shard.chunks.capacity(r.relay.setup).data()); }
+    ListenerStats& listener_stats(const Relay& relay) { return stats_.listeners[relay.listener_slot]; }
+    ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
+    uint64_t random();
+    void set_phase(Ref r, Phase phase, TimeUs deadline);
+    uint64_t& phase_gauge(Phase phase);
+
+    // engine.cpp
+    std::optional<uint32_t> find(Shard& shard, uint32_t hash, const Flow& flow);
+    void segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegment& segment);
+    size_t consume(Ref r, Side side, std::span<const uint8_t> bytes);
+    void on_events(Ref r, Side side, const tcp::Events& events);
+    void on_peer_fin(Ref r, Side side);
+    void on_connection_lost(Ref r, Side side, const tcp::Events& events);
+    void progress(Ref r);
+
+    // engine_accept.cpp
+    void segment_for_no_relay(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id);
+    void reset_stranger(const wire::TcpSegment& segment, uint16_t local_id);
+    void on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment);
+    void accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment);
+    std::optional<Ref> make_relay(Shard& shard);
+    void poll_half_open(Shard& shard);
+
+    // engine_request.cpp
+    size_t append(Ref r, store::ChunkId& buffer, std::span<const uint8_t> bytes);
+    void read_request(Ref r);
+    void route_request(Ref r, const config::Listener& listener, const http::RequestHead& request);
+    void send_request(Ref r);
+    void send_early_bytes(Ref r);
+
+    // engine_connect.cpp
+    const config::Backend* backend_of(const Setup& setup) const;
+    void connect_first(Ref r, const config::Backend& backend);
+    void connect(Ref r, const config::Backend& backend);
+    bool is_ejected(uint16_t slot) const;
+    uint32_t open_on(uint16_t slot) const;
+    bool fill_candidates(const config::Backend& backend, Tier tier);
+    std::optional<uint16_t> choose_server(const config::Backend& backend, const Setup& setup);
+    OpenResult open_to(Ref r, const IpAddress& server, uint16_t port, uint16_t server_slot,
+                       const config::Backend* backend);
+    OpenResult open_from(Ref r, uint16_t local_id, uint16_t port_low, uint16_t port_high, const IpAddress& server,
+                         uint16_t server_port, uint16_t server_slot);
+    void on_server_connected(Ref r);
+    void on_connect_failed(Ref r, CloseReason reason);
+    void count_success(uint16_t slot);
+    void count_failure(uint16_t slot, const config::Backend* backend);
+
+    // engine_response.cpp
+    void read_response(Ref r);
+    void pass_response(Ref r, const http::ResponseHead& response, uint32_t head_length);
+    void start_relaying(Ref r);
+    void end_exchange(Ref r);
+    void bad_response(Ref r, CloseReason reason);
+    void answer_error(Ref r, uint16_t status, CloseReason reason);
+    void close_client(Ref r);
+
+    // engine_pump.cpp
+    size_t pump(Ref r, Side from, std::span<const uint8_t> bytes);
+    size_t pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes);
+    void count_bytes(Ref r, Side from, size_t bytes);
+    uint32_t receive_space(Ref r, Side side);
+
+    // engine_close.cpp
+    void abort_side(Ref r, Side side);
+    void abort(Ref r, Closer closer, CloseReason reason);
+    void side_done(Ref r, Side side);
+    void finish(Ref r);
+    void free_setup(Ref r);
+    void write_event(Ref r, RelayEventKind kind);
+
+    // engine_flush.cpp
+    void mark_ready(Ref r);
+    bool flush_ready(Shard& shard);
+    void flush(Ref r);
+    Outcome flush_side(Ref r, Side side);
+    void schedule(Ref r);
+    TimeUs next_deadline(Ref r);
+    void on_timer(Shard& shard, uint32_t index, uint32_t generation);
+    void on_phase_deadline(Ref r);
+    void unpark(Shard& shard);
+    void sweep(Shard& shard);
+    void sweep_one(Ref r);
+
+    // engine_stream.cpp
+    bool poll_commands();
+    void on_list_connections(uint64_t request_id, const ListConnections& request);
+    void on_list_neighbours(uint64_t request_id);
+    ConnectionRecord describe(Ref r);
+    std::optional<Ref> find_stream(uint64_t id);
+    void on_stream_open(const StreamOpen& open);
+    void on_stream_established(Ref r);
+    size_t consume_stream(Ref r, std::span<const uint8_t> bytes);
+    void on_stream_send(uint64_t id, std::span<const std::byte> bytes);
+    void close_stream(Ref r, StreamEnd end);
+
+    static constexpr uint32_t stream_max = 1024;
+    struct StreamSlot {
+        uint64_t id = 0;
+        Shard* shard = nullptr;
+        store::Handle handle{};
+    };
+
+    std::vector<Shard*> shards_;
+    net::IpLayer& ip_;
+    const PortClasses& port_classes_;
+    StatsBlock& stats_;
+    std::span<const StatsBlock* const> other_stats_;
+    ControlLink& control_;
+    const config::RuntimeConfig* config_;
+    tcp::Options tcp_options_;
+    tcp::ChallengeBudget challenges_;
+    TimeUs now_ = 0;
+    uint64_t random_state_;
+    uint64_t connection_id_base_;
+    uint64_t seen_neighbour_changes_ = 0;
+    TimeUs unparked_at_ = 0;
+    TimeUs ticked_at_ = 0;
+    std::vector<ServerState> servers_;          // by slot
+    std::vector<int32_t> credits_;              // round robin, by index of ServerRecord
+    std::vector<balance::Server> candidates_;   // scratch of one choice
+    std::vector<uint8_t> scratch_;              // one rewritten head
+    std::array<StreamSlot, stream_max> streams_;
+    std::array<std::byte, message_payload_max> command_;  // one request, then its answer
+};
+
+}  // namespace millrace::relay

@@ -1,0 +1,220 @@
+// Segments out and everything that time does: one flush per touched relay and burst, lazy timers, and the slow sweep
+// that finds idle relays. An idle relay stands in no timer: the sweep visits every record once in ten seconds or so.
+
+#include <algorithm>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/relay/engine.h"
+#include "dataplane/tcp/close.h"
+#include "dataplane/tcp/sender.h"
+#include "dataplane/tcp/timers.h"
+
+namespace millrace::relay {
+namespace {
+
+constexpr uint32_t flush_burst = 64;            // relays flushed between two looks at the devices
+constexpr uint32_t segments_per_flush = 32;     // of one side, so that bulk leaves room for the others
+constexpr uint32_t timer_budget = 256;          // wheel entries a poll
+constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
+constexpr TimeUs tick_us = us_per_ms;
+constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records
+
+}  // namespace
+
+bool Engine::poll(TimeUs now) {
+    now_ = now;
+    bool worked = poll_commands();
+    const bool tick = now - ticked_at_ >= tick_us;
+    if (tick) ticked_at_ = now;
+    const bool neighbours_changed = ip_.neighbours().changes() != seen_neighbour_changes_;
+    const bool unpark_all = neighbours_changed || now - unparked_at_ >= unpark_interval_us;
+    if (unpark_all) {
+        seen_neighbour_changes_ = ip_.neighbours().changes();
+        unparked_at_ = now;
+    }
+    for (Shard* shard : shards_) {
+        if (tick) {
+            poll_half_open(*shard);
+            sweep(*shard);
+            shard->wheel.advance(now / us_per_ms, timer_budget, [&](uint32_t index, uint32_t generation) {
+                on_timer(*shard, index, generation);
+            });
+        }
+        if (unpark_all) unpark(*shard);
+        worked = flush_ready(*shard) || worked;
+    }
+    ip_.poll(now);
+    return worked;
+}
+
+void Engine::mark_ready(Ref r) {
+    if (r.relay.has(flag_ready) || r.relay.has(flag_parked)) return;
+    r.relay.set(flag_ready);
+    r.shard.ready.push(r.index);
+}
+
+/// Flushes a bounded number of those that are ready. True when there was one.
+bool Engine::flush_ready(Shard& shard) {
+    const uint32_t count = std::min(shard.ready.size(), flush_burst);
+    for (uint32_t i = 0; i < count; ++i) {
+        const Ref r = ref(shard, shard.ready.pop());
+        r.relay.clear(flag_ready);
+        flush(r);
+    }
+    return count != 0;
+}
+
+void Engine::flush(Ref r) {
+    Outcome outcome = Outcome::done;
+    for (const Side side : {Side::server, Side::client}) outcome = std::max(outcome, flush_side(r, side));
+    if (!r.relay.has(flag_client_open) && !r.relay.has(flag_server_open)) return finish(r);
+    if (!r.relay.has(flag_ready)) {
+        if (outcome == Outcome::unresolved) {
+            r.relay.set(flag_parked);
+            r.shard.parked.push(r.index);
+        } else if (outcome == Outcome::wants_credit) {
+            mark_ready(r);
+        }
+    }
+    schedule(r);
+}
+
+Engine::Outcome Engine::flush_side(Ref r, Side side) {
+    if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) return Outcome::done;
+    const tcp::Context ctx = context(r.shard);
+    const tcp::Endpoint ep = r.relay.endpoint(side);
+    const uint32_t space = receive_space(r, side);
+    // Without credit nothing moves and the answer tells whether anything would.
+    if (ep.hot.state != tcp::State::time_wait && !tcp::flush(ctx, ep, space, 0, [](const auto&) {}).wants_credit)
+        return Outcome::done;
+    net::Path path;
+    if (ip_.path(ep.hot.peer, now_, path) != net::PathState::ready) return Outcome::unresolved;
+    const uint32_t credit = std::min(ip_.credit(path), segments_per_flush);
+    const tcp::FlushResult result = tcp::flush(ctx, ep, space, credit, [&](const wire::OutboundSegment& segment) {
+        ip_.send(path, segment);
+    });
+    if (result.wants_credit) return Outcome::wants_credit;
+    if (ep.hot.state == tcp::State::time_wait) {
+        r.shard.time_wait.insert(ctx, ep, config_->local_addresses()[ep.hot.local_id].address);
+        side_done(r, side);
+    }
+    return Outcome::done;
+}
+
+void Engine::schedule(Ref r) {
+    const TimeUs deadline = next_deadline(r);
+    if (deadline == store::TimerWheel::never) return;
+    const uint64_t deadline_ms = std::max(deadline, now_) / us_per_ms + 1;
+    auto low = static_cast<uint32_t>(deadline_ms);
+    if (low == 0) low = 1;  // 0 says that no entry is pending
+    if (r.relay.scheduled_ms != 0 && static_cast<int32_t>(low - r.relay.scheduled_ms) >= 0) return;
+    if (!r.shard.wheel.schedule(r.index, r.relay.generation, deadline_ms)) return;
+    r.relay.scheduled_ms = low;
+}
+
+TimeUs Engine::next_deadline(Ref r) {
+    const tcp::Context ctx = context(r.shard);
+    TimeUs deadline = store::TimerWheel::never;
+    for (const Side side : {Side::client, Side::server}) {
+        if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) continue;
+        if (const auto own = tcp::next_deadline(ctx, r.relay.endpoint(side))) deadline = std::min(deadline, *own);
+    }
+    if (r.relay.setup != store::no_chunk) deadline = std::min(deadline, setup_of(r).deadline);
+    return deadline;
+}
+
+void Engine::on_timer(Shard& shard, uint32_t index, uint32_t generation) {
+    if (shard.relays.get({index, generation}) == nullptr) return;
+    const Ref r = ref(shard, index);
+    const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
+    // An entry that a nearer deadline overtook fires in vain; the nearer one has its own.
+    if (r.relay.scheduled_ms == 0 || static_cast<int32_t>(now_ms - r.relay.scheduled_ms) < 0) return;
+    r.relay.scheduled_ms = 0;
+    for (const Side side : {Side::client, Side::server}) {
+        if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) continue;
+        const tcp::Events events = tcp::on_deadline(context(shard), r.relay.endpoint(side));
+        if (events.ended()) on_events(r, side, events);
+    }
+    if (r.relay.setup != store::no_chunk && setup_of(r).deadline <= now_) on_phase_deadline(r);
+    mark_ready(r);
+    // A parked relay is not flushed, but its other deadlines go on.
+    if (r.relay.has(flag_parked)) schedule(r);
+}
+
+void Engine::on_phase_deadline(Ref r) {
+    switch (r.relay.phase) {
+        case Phase::reading_head: {
+            const Setup& setup = setup_of(r);
+            if (setup.request != store::no_chunk) return answer_error(r, 408, CloseReason::head_timeout);
+            // Nothing was asked, so there is nothing to answer.
+            r.relay.set_end(Closer::balancer, CloseReason::head_timeout);
+            return close_client(r);
+        }
+        case Phase::connecting: return on_connect_failed(r, CloseReason::connect_timeout);
+        case Phase::awaiting_response: return bad_response(r, CloseReason::upgrade_timeout);
+        case Phase::stream: return close_stream(r, StreamEnd::timed_out);
+        case Phase::answering:
+            abort_side(r, Side::server);
+            if (tcp::send_queue_bytes(r.relay.client_warm) == 0) return abort_side(r, Side::client);
+            // Still reading: its own idle timeout bounds how long.
+            setup_of(r).deadline = now_ + 5 * us_per_s;
+            return;
+        case Phase::relaying:
+        case Phase::none: return;
+    }
+}
+
+void Engine::unpark(Shard& shard) {
+    for (uint32_t count = shard.parked.size(); count > 0; --count) {
+        const Ref r = ref(shard, shard.parked.pop());
+        r.relay.clear(flag_parked);
+        mark_ready(r);
+    }
+}
+
+void Engine::sweep(Shard& shard) {
+    const uint32_t end = shard.relays.high_water();
+    for (uint32_t left = end / sweep_ticks + 1; left > 0 && end != 0; --left) {
+        if (shard.sweep >= end) shard.sweep = 0;
+        const uint32_t index = shard.sweep++;
+        shard.relays.prefetch(shard.sweep + 4);
+        if (shard.relays.is_live(index)) sweep_one(ref(shard, index));
+    }
+}
+
+void Engine::sweep_one(Ref r) {
+    if (r.relay.phase != Phase::relaying && r.relay.phase != Phase::answering) return;
+    const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
+    const uint32_t client_limit = config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
+    const bool client_idle = now_ms - r.relay.client_active_ms > client_limit;
+    const bool server_idle =
+        r.relay.server_slot != no_slot &&
+        now_ms - r.relay.server_active_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
+    if (!client_idle && !server_idle) return;
+    if (r.relay.has(flag_drain_sent)) return abort(r, Closer::balancer, CloseReason::idle_timeout);
+    r.relay.set(flag_drain_sent);
+    r.relay.set_end(Closer::balancer, CloseReason::idle_timeout);
+    for (const Side side : {Side::client, Side::server})
+        if (r.relay.has(side == Side::client ? flag_client_open : flag_server_open))
+            tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
+    mark_ready(r);
+}
+
+void Engine::publish_gauges() {
+    WorkerStats& worker = stats_.worker;
+    worker.chunk_bytes = worker.chunk_slab_bytes = worker.flow_table_bytes = worker.timer_bytes = worker.half_open = 0;
+    for (const Shard* shard : shards_) {
+        worker.chunk_bytes += shard->chunks.bytes_in_use();
+        worker.chunk_slab_bytes += shard->chunks.bytes_of_slabs();
+        worker.flow_table_bytes += shard->flows.bytes_in_use();
+        worker.timer_bytes += shard->wheel.bytes_in_use();
+        worker.half_open += shard->half_open.size();
+    }
+    worker.ip = ip_.counters();
+    worker.neighbours_evicted = ip_.neighbours().evicted_total();
+    worker.commands_malformed = control_.malformed();
+    for (const ServerRecord& server : config_->snapshot().servers())
+        server_stats(server.slot).ejected = is_ejected(server.slot) ? 1 : 0;
+}
+
+}  // namespace millrace::relay

@@ -1,0 +1,102 @@
+#include "dataplane/worker/worker.h"
+
+#include <millrace/assert.h>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/wire/ethernet.h"
+
+namespace millrace::worker {
+
+Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
+    : index_(setup.index),
+      shard_owners_(setup.shard_owners),
+      toeplitz_(*setup.toeplitz),
+      shards_by_number_(setup.shard_owners.size(), nullptr),
+      macs_(setup.macs),
+      stats_(*setup.stats),
+      config_(&config),
+      control_(setup.events),
+      ip_(*setup.sink, setup.macs, setup.neighbours_max),
+      engine_({.shards = setup.shards,
+               .ip = ip_,
+               .port_classes = *setup.port_classes,
+               .stats = *setup.stats,
+               .other_stats = setup.other_stats,
+               .control = control_,
+               .random_seed = setup.random_seed,
+               .connection_id_base = setup.connection_id_base},
+              config) {
+    for (relay::Shard* shard : setup.shards) shards_by_number_[shard->number] = shard;
+    for (const InterfaceRecord& interface : config.snapshot().interfaces()) vlans_.push_back(interface.vlan);
+    ip_.set_config(config, index_ == 0);
+}
+
+void Worker::set_config(const config::RuntimeConfig& config) {
+    engine_.set_config(config);
+    ip_.set_config(config, index_ == 0);
+    config_ = &config;
+    last_local_id_ = no_slot;
+    last_destination_ = {};
+}
+
+relay::Shard* Worker::shard_of(const wire::FlowKey& key, uint16_t& owner) const {
+    const uint32_t hash = toeplitz_.hash(key.source, key.destination, key.source_port, key.destination_port);
+    const size_t number = hash & (shard_owners_.size() - 1);
+    owner = shard_owners_[number];
+    return shards_by_number_[number];
+}
+
+void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16_t> others, TimeUs now) {
+    MILLRACE_ASSERT(frames.size() <= burst_max && others.size() >= frames.size());
+    std::array<relay::Shard*, burst_max> shards{};
+    for (size_t i = 0; i < frames.size(); ++i) {
+        others[i] = nobody_else;
+        const std::optional<wire::FlowKey> key = wire::peek_flow(frames[i].bytes, vlans_[frames[i].interface]);
+        if (!key || !key->is_tcp) continue;
+        uint16_t owner = index_;
+        shards[i] = shard_of(*key, owner);
+        if (shards[i] != nullptr)
+            engine_.prefetch(*shards[i], *key);
+        else
+            others[i] = owner;
+    }
+    for (size_t i = 0; i < frames.size(); ++i) {
+        if (others[i] != nobody_else) continue;
+        handle(frames[i], shards[i], now);
+        const bool neighbourly = parsed_.kind == wire::FrameKind::arp ||
+                                 parsed_.kind == wire::FrameKind::ndp_solicitation ||
+                                 parsed_.kind == wire::FrameKind::ndp_advertisement;
+        if (neighbourly && !frames[i].learn_only) others[i] = everybody;
+    }
+}
+
+uint16_t Worker::local_id(const IpAddress& destination) {
+    if (destination != last_destination_) {
+        last_destination_ = destination;
+        last_local_id_ = config_->local_id(destination);
+    }
+    return last_local_id_;
+}
+
+void Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
+    const wire::ParseOptions options{.vlan = vlans_[frame.interface],
+                                     .ip_checksum_verified = frame.checksums_verified,
+                                     .tcp_checksum_verified = frame.checksums_verified};
+    if (wire::parse_frame(frame.bytes, options, parsed_) == wire::FrameKind::dropped) {
+        ++stats_.worker.drops[static_cast<size_t>(parsed_.drop_reason)];
+        return;
+    }
+    if (parsed_.destination_mac != macs_[frame.interface] && !wire::is_group(parsed_.destination_mac)) {
+        ++stats_.worker.not_ours_dropped;
+        return;
+    }
+    if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now);
+    const uint16_t local = local_id(parsed_.tcp.destination);
+    if (local == no_slot || shard == nullptr) {
+        ++stats_.worker.not_ours_dropped;
+        return;
+    }
+    engine_.on_segment(*shard, parsed_.tcp, local, now);
+}
+
+}  // namespace millrace::worker

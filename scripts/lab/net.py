@@ -14,9 +14,11 @@ import ctypes
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 CLIENT = "198.18.0.2"
@@ -62,8 +64,8 @@ def _in_child():
     os.setsid()
 
 
-def _on_sigterm(_signal, _frame):
-    sys.exit(143)
+def _on_signal(number, _frame):
+    sys.exit(128 + number)
 
 
 class Lab:
@@ -75,10 +77,17 @@ class Lab:
         self.namespaces = [self.clients, self.balancer, self.servers]
         self.root_cable = f"mr{os.getpid()}" if join_root else None
         self.processes = []
+        self.directory = None  # for logs; readable by all, since control has given up root
+        self.keep_directory = False
+        self._on_close = []
 
     def __enter__(self):
-        signal.signal(signal.SIGTERM, _on_sigterm)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _on_signal)
         _sweep()
+        self.directory = tempfile.mkdtemp(prefix=f"{_PREFIX}-")
+        os.chmod(self.directory, 0o755)
         try:
             self._make()
         except BaseException:
@@ -159,15 +168,23 @@ class Lab:
                 process.kill()
                 process.wait()
 
+    def on_close(self, action):
+        """Calls `action` when the lab has ended its processes."""
+        self._on_close.append(action)
+
     def close(self):
         """Removes everything; a second Ctrl-C does not interrupt it."""
-        interrupts = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        interrupts = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             self.stop(*self.processes)
             if self.root_cable:
                 subprocess.run(["ip", "link", "delete", self.root_cable], capture_output=True)
             for name in self.namespaces:
                 _remove_namespace(name)
+            for action in self._on_close:
+                action()
+            if not self.keep_directory:
+                shutil.rmtree(self.directory, ignore_errors=True)
         finally:
             for number, handler in interrupts.items():
                 signal.signal(number, handler)

@@ -3,7 +3,7 @@
 Each client sends numbered orders, one at a time, and waits for each answer; when its connection breaks it connects
 again after a short pause and goes on. The log is JSON lines, from which the demo takes its summary:
 
-    {"event": "totals", "upgraded": …, "sent": …, "answered": …, "open": {server: connections}}     once a second
+    {"event": "totals", "connected": …, "upgraded": …, "sent": …, "answered": …, "open": {server: connections}}     once a second
     {"event": "cut", "client": 7, "server": "ticker-2", "unanswered": 1}         a connection that broke
     {"event": "reconnected", "client": 7, "from": "ticker-2", "server": "ticker-1", "after_ms": 84}
     {"event": "wrong", …}                      an answer that is not the one to the order: never seen when all is well
@@ -27,6 +27,7 @@ ANSWER_SECONDS = 5  # an order that waits longer at the end counts as unanswered
 class Clients:
     def __init__(self, url, every):
         self.url, self.every = url, every
+        self.connected = 0  # clients that have been connected at least once
         self.upgraded = self.refused = self.sent = self.answered = self.unanswered = 0
         self.open = collections.Counter()
         self.ended = asyncio.Event()
@@ -35,7 +36,7 @@ class Clients:
         print(json.dumps({"event": event, "time": round(time.time(), 3), **fields}), flush=True)
 
     def totals(self, event):
-        self.log(event, upgraded=self.upgraded, refused=self.refused, sent=self.sent, answered=self.answered,
+        self.log(event, connected=self.connected, upgraded=self.upgraded, refused=self.refused, sent=self.sent, answered=self.answered,
                  unanswered=self.unanswered, open=self.open)
 
     async def connect(self):
@@ -55,12 +56,14 @@ class Clients:
     async def client(self, number, delay):
         """The life of one client, over as many connections as it takes."""
         await asyncio.sleep(delay)
-        order, cut_at, previous = 0, None, None
+        order, cut_at, previous, seen = 0, None, None, False
         while not self.ended.is_set():
             socket = await self.connect()
             if socket is None:
                 return
             server = socket.response_headers.get("X-Served-By", "?")
+            self.connected += not seen
+            seen = True
             if cut_at is not None:
                 self.log("reconnected", client=number, server=server, after_ms=round((time.monotonic() - cut_at) * 1e3),
                          **{"from": previous})

@@ -1,0 +1,179 @@
+"""One running Millrace inside a lab: its configuration, its two processes, and what its command line reports.
+
+Control and dataplane are started from build/bin, as an operator would start them; what they print and EAL's chatter go
+to files in the lab's directory.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(ROOT, "build", "bin")
+RUN = os.environ.get("MILLRACE_RUN", "/run/millrace")
+
+_serial = itertools.count()
+
+INTERFACES = """
+schema = 1
+[dataplane]
+cores = {cores}
+[[interface]]
+name = "clients"
+driver = "{driver}"
+device = "mr-c"
+addresses = ["198.18.0.1/24", "2001:db8::1/64"]
+[[interface]]
+name = "servers"
+driver = "{driver}"
+device = "mr-s"
+addresses = ["198.18.1.1/24", "2001:db8:1::1/64"]
+"""
+HEALTH = 'type = "websocket"\npath = "/echo"\ninterval = "500ms"\ntimeout = "500ms"\nrise = 1\nfall = 2'
+
+
+def listener(name="web", port=80, backend="servers", more=""):
+    """A listener on every address of the balancer; `more` holds further lines of its table, and of tables below it."""
+    return f'[[listener]]\nname = "{name}"\naddress = "*"\nport = {port}\nbackend = "{backend}"\n{more}\n'
+
+
+def backend(servers, name="servers", health=HEALTH, more=""):
+    """A backend of {server's name: address with port}."""
+    text = f'[[backend]]\nname = "{name}"\n{more}\n'
+    text += "".join(f'[[backend.server]]\nname = "{server}"\naddress = "{address}"\n' for server, address in servers.items())
+    return text + (f"[backend.health]\n{health}\n" if health else "")
+
+
+def interfaces(driver="af_xdp", cores=(0,)):
+    """The dataplane and interface tables of a lab, with every address that the lab gives the balancer."""
+    return INTERFACES.format(driver=driver, cores=list(cores))
+
+
+class Refused(Exception):
+    """A process ended, or did not come up in time; the text says why, from its log."""
+
+
+class Millrace:
+    """Starts nothing by itself: `start()` starts both processes, the other methods one of them."""
+
+    def __init__(self, lab, config, name=None, cores=(0,)):
+        self.lab, self.cores = lab, cores
+        self.name = name or f"lab-{os.getpid()}-{next(_serial)}"
+        self.config_file = os.path.join(lab.directory, f"{self.name}.toml")
+        self.run_directory = os.path.join(RUN, self.name)
+        lab.on_close(lambda: shutil.rmtree(self.run_directory, ignore_errors=True))
+        self.control = self.dataplane = None
+        self.write_config(config)
+
+    def write_config(self, text):
+        with open(self.config_file, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def start(self):
+        self.start_control()
+        self.start_dataplane()
+        return self
+
+    def start_control(self):
+        self.control = self._start("control", "millrace-control", "--config", self.config_file)
+
+    def start_dataplane(self):
+        self.dataplane = self._start("dataplane", "millrace-dataplane", "--log-file", self._log("eal"))
+        os.sched_setaffinity(self.dataplane.pid, set(self.cores) | os.sched_getaffinity(0))
+
+    def _log(self, what):
+        return os.path.join(self.lab.directory, f"{self.name}.{what}.log")
+
+    def _start(self, what, program, *arguments):
+        with open(self._log(what), "a", encoding="utf-8") as log:
+            return self.lab.start(self.lab.balancer, os.path.join(BIN, program), "--instance", self.name, *arguments,
+                                  stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+
+    def log_tail(self, what, lines=6):
+        try:
+            with open(self._log(what), encoding="utf-8", errors="replace") as log:
+                return "".join(log.readlines()[-lines:]).strip()
+        except FileNotFoundError:
+            return ""
+
+    def ctl(self, *arguments, check=True):
+        """Runs millracectl with --json; returns what it printed, parsed. Raises Refused when it fails."""
+        done = subprocess.run([os.path.join(BIN, "millracectl"), "--instance", self.name, "--json", *arguments],
+                              capture_output=True, text=True, check=False)
+        if check and done.returncode != 0:
+            raise Refused(f"millracectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def servers(self):
+        return {server["name"]: server for server in self.ctl("show", "servers")["servers"]}
+
+    def workers(self):
+        return self.ctl("show", "workers")["workers"]
+
+    def wait(self, ready, seconds=20, what="ready"):
+        """Waits until ready() is true of the running instance; raises Refused with the reason when it never is."""
+        until = time.monotonic() + seconds
+        reason = ""
+        while time.monotonic() < until:
+            for process, log in ((self.control, "control"), (self.dataplane, "dataplane")):
+                if process and process.poll() is not None and process.returncode != -9:
+                    raise Refused(f"millrace-{log} ended with {process.returncode}: {self.log_tail(log)}")
+            try:
+                if ready():
+                    return
+            except (Refused, KeyError, TypeError) as error:
+                reason = str(error)
+            time.sleep(0.05)
+        raise Refused(f"not {what} within {seconds} s: {reason} {self.log_tail('dataplane')}")
+
+    def wait_running(self):
+        """Until the dataplane polls with the published configuration."""
+        def running():
+            status = self.ctl("status")
+            return status["dataplane"]["running"] and \
+                status["dataplane"]["generation"] == status["control"]["generation"]
+        self.wait(running, what="running")
+
+    def wait_servers_up(self, count):
+        """Until the health probes have found at least so many servers."""
+        self.wait(lambda: sum(server["state"] == "up" for server in self.servers().values()) >= count, what="probed")
+
+
+def start_on_best_driver(lab, config_for, **arguments):
+    """Starts Millrace on AF_XDP, or, where that does not work, on AF_PACKET; returns it with the driver's name and, for
+    the second, why. `config_for(driver)` makes the configuration."""
+    reason = ""
+    for driver in ("af_xdp", "af_packet"):
+        millrace = Millrace(lab, config_for(driver), **arguments)
+        try:
+            millrace.start().wait_running()
+            return millrace, driver, reason
+        except Refused as error:
+            reason = str(error)
+            lab.stop(millrace.dataplane, millrace.control)
+    raise Refused(reason)
+
+
+def leave_cores(cores):
+    """Keeps this process and what it starts off the cores that a dataplane polls, where there are others."""
+    rest = os.sched_getaffinity(0) - set(cores)
+    if rest:
+        os.sched_setaffinity(0, rest)
+
+
+def kernel_tcp_sockets(lab):
+    """The TCP sockets of the kernel in the balancer's namespace; none, when all is well."""
+    return lab.run_in(lab.balancer, "ss", "-Htan").splitlines()
+
+
+def start_server(lab, name, addresses, log=None, port=9001):
+    """A WebSocket server of the demo in the servers' namespace; its log, JSON lines, goes to a file."""
+    path = log or os.path.join(lab.directory, f"{name}.log")
+    with open(path, "a", encoding="utf-8") as file:
+        return lab.start(lab.servers, "/usr/bin/python3", os.path.join(ROOT, "scripts/lab/ws_server.py"), name, *addresses,
+                         "--port", str(port), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+
+

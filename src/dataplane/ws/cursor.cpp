@@ -11,6 +11,12 @@
 namespace millrace::ws {
 
 void FrameCursor::advance(std::span<const uint8_t> bytes) {
+    FrameCursor cursor = *this;  // in registers: `bytes` could otherwise alias every field
+    cursor.walk(bytes);
+    *this = cursor;
+}
+
+inline void FrameCursor::walk(std::span<const uint8_t> bytes) {
     size_t taken = 0;
     if (fault(Fault::ws_cursor_forgets_split_length) && phase_ == Phase::length) set_remaining(0);
     while (taken < bytes.size()) {
@@ -25,10 +31,11 @@ void FrameCursor::advance(std::span<const uint8_t> bytes) {
                 phase_ = take_length_byte(bytes[taken++]);
                 break;
             case Phase::payload: {
-                const uint64_t step = std::min<uint64_t>(remaining(), bytes.size() - taken);
+                const uint64_t left = remaining();
+                const uint64_t step = std::min<uint64_t>(left, bytes.size() - taken);
                 taken += step;
-                set_remaining(remaining() - step);
-                if (remaining() == 0) phase_ = Phase::first_byte;
+                set_remaining(left - step);
+                if (left == step) phase_ = Phase::first_byte;
                 break;
             }
             case Phase::lost:
@@ -37,7 +44,7 @@ void FrameCursor::advance(std::span<const uint8_t> bytes) {
     }
 }
 
-FrameCursor::Phase FrameCursor::take_first_byte(uint8_t byte) {
+inline FrameCursor::Phase FrameCursor::take_first_byte(uint8_t byte) {
     const bool fin = (byte & 0x80) != 0;
     opcode_ = byte & 0x0f;
     if ((byte & 0x70) != 0 && (flags_ & extensions_negotiated) == 0) return Phase::lost;
@@ -53,7 +60,7 @@ FrameCursor::Phase FrameCursor::take_first_byte(uint8_t byte) {
     return Phase::second_byte;
 }
 
-FrameCursor::Phase FrameCursor::take_second_byte(uint8_t byte) {
+inline FrameCursor::Phase FrameCursor::take_second_byte(uint8_t byte) {
     const uint8_t length = byte & 0x7f;
     flags_ = static_cast<uint8_t>((byte & 0x80) != 0 ? flags_ | masked : flags_ & ~masked);
     if (is_control(last_opcode()) && length > control_payload_bytes_max) return Phase::lost;
@@ -63,21 +70,16 @@ FrameCursor::Phase FrameCursor::take_second_byte(uint8_t byte) {
     return Phase::length;
 }
 
-FrameCursor::Phase FrameCursor::take_length_byte(uint8_t byte) {
+inline FrameCursor::Phase FrameCursor::take_length_byte(uint8_t byte) {
     set_remaining(remaining() << 8 | byte);
     if (--length_bytes_left_ > 0) return Phase::length;
     return remaining() >> 63 != 0 ? Phase::lost : enter_payload(remaining());
 }
 
-FrameCursor::Phase FrameCursor::enter_payload(uint64_t length) {
+inline FrameCursor::Phase FrameCursor::enter_payload(uint64_t length) {
     const bool has_key = (flags_ & masked) != 0 && !fault(Fault::ws_cursor_ignores_mask);
     set_remaining(length + (has_key ? 4 : 0));
     return remaining() == 0 ? Phase::first_byte : Phase::payload;
-}
-
-void FrameCursor::set_remaining(uint64_t value) {
-    remaining_low_ = static_cast<uint32_t>(value);
-    remaining_high_ = static_cast<uint32_t>(value >> 32);
 }
 
 }  // namespace millrace::ws

@@ -52,12 +52,16 @@ class FrameCursor {
         masked = 8,
     };
 
+    void walk(std::span<const uint8_t> bytes);
     Phase take_first_byte(uint8_t byte);
     Phase take_second_byte(uint8_t byte);
     Phase take_length_byte(uint8_t byte);
     Phase enter_payload(uint64_t length);
     uint64_t remaining() const { return uint64_t{remaining_high_} << 32 | remaining_low_; }
-    void set_remaining(uint64_t value);
+    void set_remaining(uint64_t value) {
+        remaining_low_ = static_cast<uint32_t>(value);
+        remaining_high_ = static_cast<uint32_t>(value >> 32);
+    }
 
     // Bytes left of masking key and payload; the length while it is being read. Two halves keep the cursor at 12 bytes.
     uint32_t remaining_low_ = 0;

@@ -19,7 +19,7 @@ enum class ScanOutcome : uint8_t {
 
 struct HeadScan {
     ScanOutcome outcome = ScanOutcome::incomplete;
-    uint16_t status = 0;   ///< error: 400, 414 (the limit was reached within the first line) or 431 (after it)
+    uint16_t status = 0;   ///< error: 400, 414 (limit reached in the first line) or 431 (later); a response gets 502
     uint32_t scanned = 0;  ///< pass it as `already_scanned` next time
     uint32_t length = 0;   ///< complete: bytes of the head, from the buffer's start through the empty line's LF
 };

@@ -42,9 +42,9 @@ std::string device_argument(const SnapshotView& config, const InterfaceRecord& i
 
 // The libraries to load: naming them keeps EAL from loading every driver on the machine.
 std::vector<std::string> driver_arguments(const SnapshotView& config) {
-    std::vector<std::string> arguments{"--driver-path=librte_mempool_ring.so.23"};
+    std::vector<std::string> arguments{"-dlibrte_mempool_ring.so.23"};
     auto add = [&](const char* library) {
-        std::string argument = std::string("--driver-path=") + library;
+        std::string argument = std::string("-d") + library;
         if (std::ranges::find(arguments, argument) == arguments.end()) arguments.push_back(std::move(argument));
     };
     for (const InterfaceRecord& interface : config.interfaces()) {
@@ -74,15 +74,18 @@ std::string device_name(const SnapshotView& config, const InterfaceRecord& inter
 bool start_eal(std::string_view instance, const SnapshotView& config, std::string& error) {
     const DataplaneRecord& dataplane = config.dataplane();
     std::vector<std::string> arguments{"millrace-dataplane", "--lcores=" + core_list(dataplane), "--no-telemetry",
-                                       "--file-prefix=millrace-" + std::string(instance), "--in-memory",
+                                       "--file-prefix=millrace-" + std::string(instance),
                                        "--main-lcore=" + std::to_string(dataplane.cores[0])};
     const bool any_pci =
         std::ranges::any_of(config.interfaces(), [](const auto& i) { return i.driver == Driver::pci; });
     if (!any_pci) arguments.push_back("--no-pci");
     if (dataplane.huge_pages == 0) {
         arguments.push_back("--no-huge");
+        arguments.push_back("--no-shconf");
         const uint32_t queues = dataplane.core_count * static_cast<uint32_t>(config.interfaces().size());
         arguments.push_back("-m" + std::to_string(64 + 64 * queues));
+    } else {
+        arguments.push_back("--in-memory");
     }
     for (std::string& argument : driver_arguments(config)) arguments.push_back(std::move(argument));
     for (const InterfaceRecord& interface : config.interfaces()) {

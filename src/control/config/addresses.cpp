@@ -53,15 +53,15 @@ bool is_host_address(const IpAddress& address) {
 std::string parse_interface_address(std::string_view text, InterfaceAddress& out) {
     const auto prefix = parse_prefix(text);
     if (!prefix)
-        return quoted(text) +
+        return in_quotes(text) +
                " is no address with a prefix length; write ADDRESS/LENGTH, as \"198.18.0.1/24\" or "
                "\"2001:db8::1/64\"";
     if (!is_host_address(prefix->address))
-        return quoted(text) + " can't be the address of a host; write one of ours, as \"198.18.0.1/24\"";
+        return in_quotes(text) + " can't be the address of a host; write one of ours, as \"198.18.0.1/24\"";
     if (prefix->address.is_v4() && prefix->prefix_length < 31) {
         const IpAddress network = network_of(prefix->address, prefix->prefix_length);
         if (prefix->address == network || prefix->address == broadcast_of(prefix->address, prefix->prefix_length))
-            return quoted(text) + " is the " + (prefix->address == network ? "network" : "broadcast") +
+            return in_quotes(text) + " is the " + (prefix->address == network ? "network" : "broadcast") +
                    " address of its network; write a host's, as one between " + to_string(network) + " and " +
                    to_string(broadcast_of(network, prefix->prefix_length));
     }
@@ -72,10 +72,11 @@ std::string parse_interface_address(std::string_view text, InterfaceAddress& out
 std::string parse_network(std::string_view text, InterfaceAddress& out) {
     const auto prefix = parse_prefix(text);
     if (!prefix)
-        return quoted(text) + " is no network; write NETWORK/LENGTH, as \"198.18.4.0/24\", \"0.0.0.0/0\" or \"::/0\"";
+        return in_quotes(text) +
+               " is no network; write NETWORK/LENGTH, as \"198.18.4.0/24\", \"0.0.0.0/0\" or \"::/0\"";
     const IpAddress network = network_of(prefix->address, prefix->prefix_length);
     if (network != prefix->address)
-        return quoted(text) + " has bits set behind its prefix; write \"" + to_string(network) + "/" +
+        return in_quotes(text) + " has bits set behind its prefix; write \"" + to_string(network) + "/" +
                std::to_string(prefix->prefix_length) + "\"";
     out = *prefix;
     return "";
@@ -84,7 +85,7 @@ std::string parse_network(std::string_view text, InterfaceAddress& out) {
 std::string parse_host_address(std::string_view text, IpAddress& out) {
     const auto address = parse_ip_address(text);
     if (!address || !is_host_address(*address))
-        return quoted(text) + " is no address of a host; write an IP address, as \"198.18.0.1\" or \"2001:db8::1\"";
+        return in_quotes(text) + " is no address of a host; write an IP address, as \"198.18.0.1\" or \"2001:db8::1\"";
     out = *address;
     return "";
 }
@@ -96,9 +97,9 @@ std::string parse_listener_address(std::string_view text, IpAddress& out) {
     }
     const auto address = parse_ip_address(text);
     if (address && (address->is_unspecified() || *address == IpAddress::v4(0, 0, 0, 0)))
-        return quoted(text) + " is no address to listen on; write \"*\" for every address of every interface";
+        return in_quotes(text) + " is no address to listen on; write \"*\" for every address of every interface";
     if (!address || !is_host_address(*address))
-        return quoted(text) + " is no IP address; write an address of an interface, or \"*\" for all of them";
+        return in_quotes(text) + " is no IP address; write an address of an interface, or \"*\" for all of them";
     out = *address;
     return "";
 }
@@ -111,19 +112,20 @@ std::string parse_server_address(std::string_view text, std::string& host, uint1
         const size_t close = text.find("]:");
         if (close == text.npos ||
             parse_ip_address(text.substr(1, close - 1)).value_or(IpAddress::v4(0, 0, 0, 0)).is_v4())
-            return quoted(text) + " is no bracketed IPv6 address with a port" + form;
+            return in_quotes(text) + " is no bracketed IPv6 address with a port" + form;
         host_part = text.substr(1, close - 1);
         colon = close + 1;
     } else {
         colon = text.find(':');
-        if (colon == text.npos) return quoted(text) + " has no port" + form;
-        if (text.find(':', colon + 1) != text.npos) return quoted(text) + " is an IPv6 address without brackets" + form;
+        if (colon == text.npos) return in_quotes(text) + " has no port" + form;
+        if (text.find(':', colon + 1) != text.npos)
+            return in_quotes(text) + " is an IPv6 address without brackets" + form;
         host_part = text.substr(0, colon);
     }
     const auto number = parse_number(text.substr(colon + 1));
     if (!number || *number == 0 || *number > 65535)
-        return quoted(text.substr(colon + 1)) + " is no port; write 1 to 65535 behind the colon";
-    if (!valid_server_host(host_part)) return quoted(host_part) + " is neither an IP address nor a host name" + form;
+        return in_quotes(text.substr(colon + 1)) + " is no port; write 1 to 65535 behind the colon";
+    if (!valid_server_host(host_part)) return in_quotes(host_part) + " is neither an IP address nor a host name" + form;
     host = host_part;
     port = static_cast<uint16_t>(*number);
     return "";

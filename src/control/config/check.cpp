@@ -62,8 +62,8 @@ class Checker {
             if (list[i].name.empty()) continue;
             const auto [known, is_new] = first.try_emplace(list[i].name, i);
             if (!is_new)
-                error(item(table, i, "name"), std::string(what) + " " + quoted(list[i].name) + " exists already, on " +
-                                                  line(item(table, known->second, "name")) +
+                error(item(table, i, "name"), std::string(what) + " " + in_quotes(list[i].name) +
+                                                  " exists already, on " + line(item(table, known->second, "name")) +
                                                   "; give it a name of its own");
         }
     }
@@ -81,8 +81,8 @@ class Checker {
                          const std::vector<std::string>& names) {
         if (std::find(names.begin(), names.end(), name) != names.end()) return true;
         const std::string remedy =
-            names.empty() ? std::string("add it") : "the nearest name is " + quoted(nearest(name, names));
-        error(path, std::string("there is no ") + what + " " + quoted(name) + "; " + remedy);
+            names.empty() ? std::string("add it") : "the nearest name is " + in_quotes(nearest(name, names));
+        error(path, std::string("there is no ") + what + " " + in_quotes(name) + "; " + remedy);
         return false;
     }
 
@@ -129,6 +129,7 @@ class Checker {
     Resolver& resolver_;
     const LoadOptions& options_;
     Diagnostics& diagnostics_;
+    bool addresses_known_ = true;  ///< no interface's address had an error, so that those of others can be judged
     std::vector<std::string> backend_names_;
     std::set<std::string> backends_used_;
 };
@@ -167,7 +168,7 @@ void Checker::check_control() {
         const std::string path = item("control.admin_socket", i);
         const auto [known, is_new] = first.try_emplace(sockets[i].path, i);
         if (!is_new)
-            error(path + ".path", "socket " + quoted(sockets[i].path) + " exists already, on " +
+            error(path + ".path", "socket " + in_quotes(sockets[i].path) + " exists already, on " +
                                       line(item("control.admin_socket", known->second)) +
                                       "; give it a path of its own");
         if ((sockets[i].mode & 0002) != 0 && sockets[i].role != Role::viewer)
@@ -194,11 +195,12 @@ void Checker::check_interfaces() {
                                                     "the absolute path of a socket, as \"/run/millrace/front.memif\"",
                                                     "a PCI address, as \"0000:3b:00.0\""};
             if (!valid_device(interface.driver, interface.device))
-                error(path + ".device", "\"device\" is " + quoted(interface.device) + "; with this driver it must be " +
+                error(path + ".device", "\"device\" is " + in_quotes(interface.device) +
+                                            "; with this driver it must be " +
                                             forms[static_cast<size_t>(interface.driver)]);
             const auto [known, is_new] = devices.try_emplace(interface.device, i);
             if (!is_new)
-                error(path + ".device", "device " + quoted(interface.device) + " belongs to the interface on " +
+                error(path + ".device", "device " + in_quotes(interface.device) + " belongs to the interface on " +
                                             line(item("interface", known->second)) +
                                             " already; give each interface a device of its own");
         }
@@ -214,7 +216,7 @@ void Checker::check_interfaces() {
             const uint16_t count = key[0] == 'r' ? interface.rx_descriptors : interface.tx_descriptors;
             if (!std::has_single_bit(count))
                 error(path + "." + key,
-                      quoted(key) + " is " + std::to_string(count) + ", which is no power of two; write " +
+                      in_quotes(key) + " is " + std::to_string(count) + ", which is no power of two; write " +
                           std::to_string(std::bit_floor(count)) + " or " + std::to_string(std::bit_ceil(count)));
         }
     }
@@ -224,9 +226,11 @@ void Checker::check_interfaces() {
 void Checker::check_addresses() {
     std::map<IpAddress, std::string> first;
     for (size_t i = 0; i < config_.interfaces.size(); ++i) {
+        addresses_known_ = addresses_known_ && !config_.interfaces[i].addresses.empty();
         for (size_t j = 0; j < config_.interfaces[i].addresses.size(); ++j) {
             const IpAddress& address = config_.interfaces[i].addresses[j].address;
             const std::string path = item(item("interface", i, "addresses"), j);
+            addresses_known_ = addresses_known_ && !address.is_unspecified();
             if (address.is_unspecified()) continue;
             const auto [known, is_new] = first.try_emplace(address, path);
             if (!is_new)
@@ -248,7 +252,7 @@ void Checker::check_routes() {
                 error(path + ".destination",
                       "this destination has a route on " + line(known->second) + " already; keep one of the two");
         }
-        if (has(path + ".gateway")) check_gateway(i);
+        if (addresses_known_ && has(path + ".gateway")) check_gateway(i);
     }
 }
 
@@ -279,7 +283,7 @@ void Checker::check_gateway(size_t index) {
         return error(path + ".gateway",
                      "gateway " + gateway + " is link-local; name its interface, as interface = \"front\"");
     error(path + ".gateway", "gateway " + gateway + " is in no network of " +
-                                 (named ? "interface " + quoted(route.interface) : std::string("an interface")) +
+                                 (named ? "interface " + in_quotes(route.interface) : std::string("an interface")) +
                                  "; write the address of a router in one of them");
 }
 
@@ -305,7 +309,7 @@ void Checker::check_backend(size_t index) {
                     " servers, which spreads unevenly; a prime over 100 times the servers is better");
     }
     if (backend.servers.empty() && !has(path + ".server"))
-        error(path, "backend " + quoted(backend.name) + " has no server; add a [[backend.server]]");
+        error(path, "backend " + in_quotes(backend.name) + " has no server; add a [[backend.server]]");
     check_health(backend, path);
     check_sources(backend, path);
     check_servers(backend, path);
@@ -324,7 +328,7 @@ void Checker::check_health(const Backend& backend, const std::string& path) {
     const auto meaningless = [&](const char* key, bool meaning, const char* types) {
         if (has(here + "." + key) && !meaning)
             error(here + "." + key,
-                  quoted(key) + " has no meaning for these probes; remove it, or set type = " + types);
+                  in_quotes(key) + " has no meaning for these probes; remove it, or set type = " + types);
     };
     const char* requests = "\"http\" or \"websocket\"";
     meaningless("path", health.type != HealthType::tcp, requests);
@@ -337,7 +341,7 @@ void Checker::check_sources(const Backend& backend, const std::string& path) {
         const SourcePool& pool = backend.sources[i];
         const std::string here = item(path + ".sources", i);
         if (!has(here + ".address")) continue;
-        if (!is_local(pool.address))
+        if (addresses_known_ && !is_local(pool.address))
             error(here + ".address",
                   "source " + to_string(pool.address) + " is no address of an interface; " + local_addresses());
         for (size_t j = 0; j < i; ++j) {
@@ -359,7 +363,7 @@ void Checker::check_servers(Backend& backend, const std::string& path) {
         if (!has(here + ".address")) continue;
         for (size_t j = 0; j < i; ++j)
             if (backend.servers[j].host == server.host && backend.servers[j].port == server.port)
-                warning(here + ".address", "this is the address of server " + quoted(backend.servers[j].name) +
+                warning(here + ".address", "this is the address of server " + in_quotes(backend.servers[j].name) +
                                                " too; one entry with a larger weight does the same");
         resolve(server, here + ".address");
         std::string problem;
@@ -368,11 +372,11 @@ void Checker::check_servers(Backend& backend, const std::string& path) {
         if (server.addresses.empty() && !found.empty()) {
             error(here + ".address", problem);
         } else if (server.addresses.size() < found.size()) {
-            warning(here + ".address", "only some addresses of " + quoted(server.host) + " are used: " + problem);
+            warning(here + ".address", "only some addresses of " + in_quotes(server.host) + " are used: " + problem);
         }
     }
     if (!any_weight)
-        warning(path, "every server of backend " + quoted(backend.name) +
+        warning(path, "every server of backend " + in_quotes(backend.name) +
                           " has weight 0, so it takes nothing new; give one a weight above 0");
 }
 
@@ -386,7 +390,7 @@ void Checker::resolve(Server& server, const std::string& path) {
     std::sort(server.addresses.begin(), server.addresses.end());
     server.addresses.erase(std::unique(server.addresses.begin(), server.addresses.end()), server.addresses.end());
     if (server.addresses.empty())
-        machine_error(path, "the name " + quoted(server.host) + " does not resolve: " + problem +
+        machine_error(path, "the name " + in_quotes(server.host) + " does not resolve: " + problem +
                                 "; correct it, or write an IP address");
 }
 
@@ -410,13 +414,14 @@ bool Checker::usable(const Backend& backend, const IpAddress& address, std::stri
             reached = reached || (route.interface_index == i && has_family(interface, address.is_v4()) &&
                                   address.in_prefix(route.destination.address, route.destination.prefix_length));
     }
-    if (!reached) {
+    if (!reached && addresses_known_) {
         problem = name + " is in no network of an interface, and no route leads there from an " + family +
                   " address; add an address in its network or a [[route]]";
         return false;
     }
-    const bool source = std::any_of(backend.sources.begin(), backend.sources.end(),
-                                    [&](const SourcePool& pool) { return pool.address.is_v4() == address.is_v4(); });
+    const bool source = std::any_of(backend.sources.begin(), backend.sources.end(), [&](const SourcePool& pool) {
+        return pool.address.is_unspecified() || pool.address.is_v4() == address.is_v4();
+    });
     if (!backend.sources.empty() && !source) {
         problem = name + " has no source of its family; add an " + std::string(family) + " address to \"sources\"";
         return false;
@@ -445,15 +450,15 @@ void Checker::check_listeners() {
     for (size_t i = 0; i < config_.listeners.size(); ++i) check_listener(i);
     check_overlaps();
     for (size_t i = 0; i < config_.backends.size(); ++i)
-        if (has(item("backend", i, "name")) && !backends_used_.contains(config_.backends[i].name))
-            warning(item("backend", i, "name"), "no listener uses backend " + quoted(config_.backends[i].name) +
+        if (!diagnostics_.has_errors() && !backends_used_.contains(config_.backends[i].name))
+            warning(item("backend", i, "name"), "no listener uses backend " + in_quotes(config_.backends[i].name) +
                                                     "; add it to a [[listener.route]], or remove it");
 }
 
 void Checker::check_listener(size_t index) {
     const Listener& listener = config_.listeners[index];
     const std::string path = item("listener", index);
-    if (has(path + ".address") && !listener.address.is_unspecified() && !is_local(listener.address))
+    if (addresses_known_ && has(path + ".address") && !listener.address.is_unspecified() && !is_local(listener.address))
         error(path + ".address", to_string(listener.address) + " is no address of an interface; " + local_addresses());
     if (!listener.backend.empty() && check_reference(path + ".backend", "backend", listener.backend, backend_names_))
         backends_used_.insert(listener.backend);
@@ -461,7 +466,8 @@ void Checker::check_listener(size_t index) {
     if (listener.mode == ListenerMode::tcp)
         check_tcp_listener(listener, path);
     else if (listener.routes.empty() && listener.backend.empty() && !has(path + ".route"))
-        error(path, "listener " + quoted(listener.name) + " leads nowhere; add a [[listener.route]] or a \"backend\"");
+        error(path,
+              "listener " + in_quotes(listener.name) + " leads nowhere; add a [[listener.route]] or a \"backend\"");
 }
 
 void Checker::check_tcp_listener(const Listener& listener, const std::string& path) {
@@ -469,14 +475,14 @@ void Checker::check_tcp_listener(const Listener& listener, const std::string& pa
         error(item(path + ".route", 0),
               "a listener of mode \"tcp\" has no routes; remove them and write backend = \"NAME\"");
     if (listener.backend.empty() && listener.routes.empty())
-        error(path, "listener " + quoted(listener.name) + " of mode \"tcp\" has no \"backend\"; add it");
+        error(path, "listener " + in_quotes(listener.name) + " of mode \"tcp\" has no \"backend\"; add it");
     for (const char* key : {"head_timeout", "head_bytes_max", "headers_max", "forwarded_for", "forwarded_proto",
                             "forwarded_host", "request_id", "retry_after"})
         if (has(path + "." + key))
-            warning(path + "." + key, quoted(key) + " has no meaning in mode \"tcp\"; remove it");
+            warning(path + "." + key, in_quotes(key) + " has no meaning in mode \"tcp\"; remove it");
     for (const Backend& backend : config_.backends)
         if (backend.name == listener.backend && !backend.name.empty() && !backend.hash_header.empty())
-            error(path + ".backend", "backend " + quoted(backend.name) +
+            error(path + ".backend", "backend " + in_quotes(backend.name) +
                                          " hashes a header, which a connection of mode \"tcp\" does not have; use a "
                                          "backend with hash = \"source\"");
 }

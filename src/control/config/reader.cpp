@@ -47,20 +47,20 @@ void Reader::wrong_at(const toml::node& node, const std::string& message) {
 }
 
 void Reader::wrong_type(const toml::node& node, std::string_view key, const std::string& wanted) {
-    wrong_at(node, quoted(key) + " is " + std::string(type_name(node)) + "; it must be " + wanted);
+    wrong_at(node, in_quotes(key) + " is " + std::string(type_name(node)) + "; it must be " + wanted);
 }
 
 void Reader::unknown_key(const toml::key& key, const TableInfo& table) {
     std::vector<std::string> known;
     for (const KeyInfo& info : table.keys)
         if (!info.reserved) known.push_back(info.name);
-    diagnostics_.error(position_of(key.source()), "unknown key " + quoted(key.str()) + " in " + table.title() +
+    diagnostics_.error(position_of(key.source()), "unknown key " + in_quotes(key.str()) + " in " + table.title() +
                                                       "; the nearest known key is " +
-                                                      quoted(nearest(key.str(), known)));
+                                                      in_quotes(nearest(key.str(), known)));
 }
 
 void Reader::missing_key(const KeyInfo& key, const std::string& table_path, const TableInfo& table) {
-    diagnostics_.error(positions_.at(table_path), quoted(key.name) + " is missing in " + table.title() +
+    diagnostics_.error(positions_.at(table_path), in_quotes(key.name) + " is missing in " + table.title() +
                                                       "; add it, as " + key.name + " = " + key.example);
 }
 
@@ -81,7 +81,7 @@ std::optional<uint64_t> Reader::integer(const Input& in, uint64_t min, uint64_t 
         return std::nullopt;
     }
     if (*value < 0 || static_cast<uint64_t>(*value) < min || static_cast<uint64_t>(*value) > max) {
-        wrong(in, quoted(in.key.name) + " is " + std::to_string(*value) + "; it must be " + range_text(min, max));
+        wrong(in, in_quotes(in.key.name) + " is " + std::to_string(*value) + "; it must be " + range_text(min, max));
         return std::nullopt;
     }
     found(in);
@@ -111,17 +111,17 @@ std::optional<uint64_t> Reader::duration(const Input& in, uint64_t min_us, uint6
     }
     const auto value = parse_duration_us(*text);
     if (!value) {
-        wrong(in,
-              quoted(*text) + " is no duration; write whole numbers with us, ms, s, m, h or d, as \"5s\" or \"2m30s\"");
+        wrong(in, in_quotes(*text) +
+                      " is no duration; write whole numbers with us, ms, s, m, h or d, as \"5s\" or \"2m30s\"");
         return std::nullopt;
     }
     if (*value < min_us || *value > max_us) {
-        wrong(in, quoted(in.key.name) + " is " + quoted(*text) + "; it must be " + format_duration_us(min_us) + " to " +
-                      format_duration_us(max_us));
+        wrong(in, in_quotes(in.key.name) + " is " + in_quotes(*text) + "; it must be " + format_duration_us(min_us) +
+                      " to " + format_duration_us(max_us));
         return std::nullopt;
     }
     if (*value % step_us != 0) {
-        wrong(in, quoted(*text) + " is too fine; it must be a multiple of " + format_duration_us(step_us));
+        wrong(in, in_quotes(*text) + " is too fine; it must be a multiple of " + format_duration_us(step_us));
         return std::nullopt;
     }
     found(in);
@@ -136,12 +136,12 @@ std::optional<uint64_t> Reader::size(const Input& in, uint64_t min, uint64_t max
     }
     const auto value = parse_size_bytes(*text);
     if (!value) {
-        wrong(in, quoted(*text) + " is no size; write a whole number with B, KiB, MiB, GiB or TiB, as \"64KiB\"");
+        wrong(in, in_quotes(*text) + " is no size; write a whole number with B, KiB, MiB, GiB or TiB, as \"64KiB\"");
         return std::nullopt;
     }
     if (*value < min || *value > max) {
-        wrong(in, quoted(in.key.name) + " is " + quoted(*text) + "; it must be " + format_size_bytes(min) + " to " +
-                      format_size_bytes(max));
+        wrong(in, in_quotes(in.key.name) + " is " + in_quotes(*text) + "; it must be " + format_size_bytes(min) +
+                      " to " + format_size_bytes(max));
         return std::nullopt;
     }
     found(in);
@@ -156,7 +156,7 @@ std::optional<size_t> Reader::choice(const Input& in, std::span<const std::strin
     }
     const auto hit = std::find(names.begin(), names.end(), *value);
     if (hit == names.end()) {
-        wrong(in, quoted(in.key.name) + " is " + quoted(*value) + "; it must be " + choices_text(names));
+        wrong(in, in_quotes(in.key.name) + " is " + in_quotes(*value) + "; it must be " + choices_text(names));
         return std::nullopt;
     }
     found(in);
@@ -164,22 +164,16 @@ std::optional<size_t> Reader::choice(const Input& in, std::span<const std::strin
 }
 
 const toml::table* Reader::table(const Input& in) {
-    const toml::table* table = in.node.as_table();
-    if (table == nullptr) {
-        wrong_type(in.node, in.key.name, "a table");
-        return nullptr;
-    }
     found(in);
+    const toml::table* table = in.node.as_table();
+    if (table == nullptr) wrong_type(in.node, in.key.name, "a table");
     return table;
 }
 
 const toml::array* Reader::array(const Input& in, const char* of_what) {
-    const toml::array* array = in.node.as_array();
-    if (array == nullptr) {
-        wrong_type(in.node, in.key.name, of_what);
-        return nullptr;
-    }
     found(in);
+    const toml::array* array = in.node.as_array();
+    if (array == nullptr) wrong_type(in.node, in.key.name, of_what);
     return array;
 }
 

@@ -18,7 +18,7 @@ namespace millrace::control {
 SourcePosition position_of(const toml::source_region& region);
 
 /// Where each valid value stands, by its path: "listener[2].port". A missing path means that the value was not given,
-/// or was wrong and has been reported.
+/// or was wrong and has been reported. Tables and arrays are entered in any case.
 class Positions {
   public:
     void set(const std::string& path, SourcePosition position) { map_[path] = position; }

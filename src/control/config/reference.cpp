@@ -36,8 +36,12 @@ void append_comment(std::string& out, const std::string& indent, const std::stri
     out += line + "\n";
 }
 
+std::string type_and_unit(const KeyInfo& key) {
+    return key.unit.empty() ? key.type : key.type + ", " + key.unit;
+}
+
 std::string facts(const KeyInfo& key) {
-    std::string text = key.type;
+    std::string text = type_and_unit(key);
     if (!key.range.empty()) text += ": " + key.range;
     if (key.reserved) return text;
     text += key.default_value.empty() ? "; required" : "; default ";
@@ -74,10 +78,14 @@ void append_inline(std::string& out, const TableInfo& table) {
 }  // namespace
 
 std::string TableInfo::title() const {
-    if (path.empty()) return "the top of the file";
+    if (path.empty()) return "the file";
     const size_t dot = path.rfind('.');
-    if (inline_table) return quoted(path.substr(dot + 1)) + " of [[" + path.substr(0, dot) + "]]";
+    if (inline_table) return in_quotes(path.substr(dot + 1)) + " of [[" + path.substr(0, dot) + "]]";
     return std::string(array ? "[[" : "[") + path + (array ? "]]" : "]");
+}
+
+std::string TableInfo::form() const {
+    return inline_table ? path.substr(path.rfind('.') + 1) + " = [{ ... }]" : title();
 }
 
 std::string reference_toml() {
@@ -110,7 +118,11 @@ std::string reference_markdown() {
     std::string out;
     for (const TableInfo& table : configuration_tables()) {
         const char* quote = table.path.empty() || table.inline_table ? "" : "`";
-        out.append("### ").append(quote).append(table.title()).append(quote).append("\n\n");
+        out.append("### ")
+            .append(quote)
+            .append(table.path.empty() ? "Top of the file" : table.title())
+            .append(quote)
+            .append("\n\n");
         if (!table.description.empty()) out += table.description + "\n\n";
         out += "| key | type | range | default | meaning |\n|---|---|---|---|---|\n";
         for (const KeyInfo& key : table.keys) {
@@ -118,7 +130,7 @@ std::string reference_markdown() {
             std::string value;
             if (!key.reserved) value = key.default_value.empty() ? "required" : cell(key.default_value);
             const char* code = key.reserved || key.default_value.empty() ? "" : "`";
-            out += "| `" + key.name + "` | " + key.type + " | " + cell(key.range) + " | ";
+            out += "| `" + key.name + "` | " + type_and_unit(key) + " | " + cell(key.range) + " | ";
             out += code + value;
             out += code;
             out += " | " + cell(key.description) + " |\n";

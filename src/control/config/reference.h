@@ -14,6 +14,7 @@ struct KeyInfo {
     std::string default_value;  ///< as TOML; empty: the key is required
     std::string example;        ///< as TOML: what the reference shows; empty: the default
     std::string description;
+    std::string unit = {};  ///< of a bare number: "bytes", "packets"; durations and sizes carry theirs
     bool nested = false;    ///< a table of its own, described elsewhere
     bool reserved = false;  ///< known, but not usable yet
 };
@@ -25,8 +26,11 @@ struct TableInfo {
     std::string description;
     std::vector<KeyInfo> keys;
 
-    /// "[[backend.server]]", "[control]", "sources of [[backend]]", "the top of the file".
+    /// "[[backend.server]]", "[control]", "\"sources\" of [[backend]]", "the file".
     std::string title() const;
+
+    /// How it is written: as the title, or "sources = [{ ... }]".
+    std::string form() const;
 };
 
 /// In the order of the reference.

@@ -40,7 +40,7 @@ void read_cores(Reader& reader, const Input& in, Dataplane& dataplane) {
         if (const auto core = reader.integer(element, 0, core_max)) cores.push_back(static_cast<uint16_t>(*core));
     }
     if (array->empty() || array->size() > worker_max) {
-        reader.wrong(in, quoted(in.key.name) + " names " + std::to_string(array->size()) + " cores; name " +
+        reader.wrong(in, in_quotes(in.key.name) + " names " + std::to_string(array->size()) + " cores; name " +
                              range_text(1, worker_max));
     } else if (cores.size() == array->size()) {
         dataplane.cores = std::move(cores);
@@ -58,15 +58,19 @@ const TableSchema<Dataplane>& dataplane_schema() {
          integer_key(
              "shards", &D::shards, 1, shard_max,
              "Parts that connections are divided into, a power of two and at least the number of cores. Workers "
-             "own shards, so a larger number lets cores be added later."),
+             "own shards, so a larger number lets cores be added later.")
+             .unit("shards"),
          integer_key("relays_max", &D::relays_max, 1, relays_max_max,
-                     "Relays held at once, over all cores; further clients are refused and counted."),
+                     "Relays held at once, over all cores; further clients are refused and counted.")
+             .unit("relays"),
          size_key("chunk_memory", &D::chunk_memory_bytes, chunk_bytes_min, chunk_bytes_max_max,
                   "Memory for payload that waits to be sent or acknowledged, over all relays."),
          integer_key("half_open_max", &D::half_open_max, 1, handshakes_max_max,
-                     "Connections in their handshake at once, over all cores."),
+                     "Connections in their handshake at once, over all cores.")
+             .unit("connections"),
          integer_key("time_wait_max", &D::time_wait_max, 1, handshakes_max_max,
-                     "Closed connections remembered in TIME_WAIT, over all cores; beyond it the oldest goes first."),
+                     "Closed connections remembered in TIME_WAIT, over all cores; beyond it the oldest goes first.")
+             .unit("connections"),
          duration_key("idle_sleep", &D::idle_sleep_us, microsecond, 0, idle_sleep_us_max,
                       "Sleep of a worker that has long found nothing to do; \"0s\" polls always."),
          size_key("send_queue", &D::send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max,
@@ -81,7 +85,7 @@ std::string parse_mode(std::string_view text, AdminSocket& socket) {
     uint32_t mode = 0;
     if (text.size() < 3 || text.size() > 4 || text.find_first_not_of("01234567") != text.npos ||
         std::from_chars(text.data(), text.data() + text.size(), mode, 8).ec != std::errc{} || mode > 0777)
-        return quoted(text) + " is no file mode; write three or four octal digits up to \"0777\", as \"0660\"";
+        return in_quotes(text) + " is no file mode; write three or four octal digits up to \"0777\", as \"0660\"";
     socket.mode = mode;
     return "";
 }
@@ -162,13 +166,17 @@ const TableSchema<Interface>& interface_schema() {
              .required("\"eth1\""),
          Key<I>(addresses).required("[\"198.18.0.1/24\", \"2001:db8::1/64\"]"),
          integer_key("vlan", &I::vlan, 0, vlan_max, "VLAN of every packet; 0: untagged."),
-         integer_key("mtu", &I::mtu, mtu_min, mtu_max, "Largest IP packet, in bytes; at least 1280 with IPv6."),
+         integer_key("mtu", &I::mtu, mtu_min, mtu_max, "Largest IP packet, in bytes; at least 1280 with IPv6.")
+             .unit("bytes"),
          integer_key("queues", &I::queues, 0, worker_max,
-                     "Pairs of receive and send queues; 0: one per core with pci, one with every other driver."),
+                     "Pairs of receive and send queues; 0: one per core with pci, one with every other driver.")
+             .unit("queue pairs"),
          integer_key("rx_descriptors", &I::rx_descriptors, descriptors_min, descriptors_max,
-                     "Packets that a receive queue holds, a power of two."),
+                     "Packets that a receive queue holds, a power of two.")
+             .unit("packets"),
          integer_key("tx_descriptors", &I::tx_descriptors, descriptors_min, descriptors_max,
-                     "Packets that a send queue holds, a power of two."),
+                     "Packets that a send queue holds, a power of two.")
+             .unit("packets"),
          boolean_key("take_over", &I::take_over,
                      "Take the device although the kernel's default route uses it: this machine may become "
                      "unreachable."),
@@ -178,7 +186,7 @@ const TableSchema<Interface>& interface_schema() {
                  interface.memif_server = text == "server";
                  return text == "server" || text == "client"
                             ? std::string()
-                            : "\"memif_role\" is " + quoted(text) + "; it must be \"client\" or \"server\"";
+                            : "\"memif_role\" is " + in_quotes(text) + "; it must be \"client\" or \"server\"";
              },
              "memif only: the server makes the socket, the client connects to it.")});
     return schema;
@@ -211,7 +219,7 @@ std::string parse_route_host(std::string_view text, HttpRoute& route) {
     for (char& c : host)
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     if (!host.empty() && !valid_host_pattern(host))
-        return quoted(text) + " is no host; write a name without port, as \"example.com\" or \"*.example.com\"";
+        return in_quotes(text) + " is no host; write a name without port, as \"example.com\" or \"*.example.com\"";
     route.host = std::move(host);
     return "";
 }
@@ -261,7 +269,8 @@ const TableSchema<Listener>& listener_schema() {
                       "Silence from the client that ends a relay."),
          size_key("head_bytes_max", &L::head_bytes_max, head_bytes_min, head_bytes_max_max,
                   "Longest request head; then 431."),
-         integer_key("headers_max", &L::headers_max, 1, headers_max_max, "Most headers of a request; then 431."),
+         integer_key("headers_max", &L::headers_max, 1, headers_max_max, "Most headers of a request; then 431.")
+             .unit("headers"),
          choice_key("forwarded_for", &L::forwarded_for, forwarded,
                     "X-Forwarded-For with the client's address. off: as the client sent it; add: appended to the "
                     "client's; replace: ours alone."),
@@ -287,7 +296,7 @@ const TableSchema<Listener>& listener_schema() {
 std::string parse_hash(std::string_view text, Backend& backend) {
     constexpr std::string_view header = "header:";
     if (text != "source" && !(text.starts_with(header) && valid_header_name(text.substr(header.size()))))
-        return "\"hash\" is " + quoted(text) + "; it must be \"source\" or \"header:NAME\", as \"header:X-User\"";
+        return "\"hash\" is " + in_quotes(text) + "; it must be \"source\" or \"header:NAME\", as \"header:X-User\"";
     backend.hash_header = text == "source" ? "" : text.substr(header.size());
     return "";
 }
@@ -306,7 +315,7 @@ void read_maglev_size(Reader& reader, const Input& in, Backend& backend) {
 std::string parse_status(std::string_view text, HealthCheck& health) {
     uint16_t low = 0, high = 0;
     if (!parse_range(text, low, high) || low < 100 || high > 599)
-        return quoted(text) + " is no range of statuses; write LOW-HIGH within 100 and 599, as \"200-399\"";
+        return in_quotes(text) + " is no range of statuses; write LOW-HIGH within 100 and 599, as \"200-399\"";
     health.status_low = low;
     health.status_high = high;
     return "";
@@ -315,7 +324,7 @@ std::string parse_status(std::string_view text, HealthCheck& health) {
 std::string parse_ports(std::string_view text, SourcePool& pool) {
     uint16_t low = 0, high = 0;
     if (!parse_range(text, low, high) || low == 0)
-        return quoted(text) + " is no range of ports; write LOW-HIGH within 1 and 65535, as \"1024-65535\"";
+        return in_quotes(text) + " is no range of ports; write LOW-HIGH within 1 and 65535, as \"1024-65535\"";
     pool.port_low = low;
     pool.port_high = high;
     return "";
@@ -349,7 +358,8 @@ const TableSchema<Ejection>& ejection_schema() {
          "Passive health: servers that fail live connections are left out for a while.",
          {}},
         {integer_key("consecutive_failures", &E::consecutive_failures, 0, eject_after_max,
-                     "Failed connects and bad upgrades in a row, seen by one worker, that eject a server; 0: never."),
+                     "Failed connects and bad upgrades in a row, seen by one worker, that eject a server; 0: never.")
+             .unit("failures"),
          duration_key("duration", &E::duration_ms, millisecond, 1, timeout_ms_max, "How long it stays ejected.")});
     return schema;
 }
@@ -370,8 +380,8 @@ const TableSchema<HealthCheck>& health_schema() {
          duration_key("interval", &H::interval_ms, millisecond, 100, 3'600'000, "Time between two probes of a server."),
          duration_key("timeout", &H::timeout_ms, millisecond, 10, 3'600'000,
                       "Time for one probe, at most the interval."),
-         integer_key("rise", &H::rise, 1, 100, "Good probes in a row that bring a server up."),
-         integer_key("fall", &H::fall, 1, 100, "Bad probes in a row that take a server down."),
+         integer_key("rise", &H::rise, 1, 100, "Good probes in a row that bring a server up.").unit("probes"),
+         integer_key("fall", &H::fall, 1, 100, "Bad probes in a row that take a server down.").unit("probes"),
          text_key("path", &H::path, valid_request_path, "a path that begins with \"/\"",
                   "http and websocket: what is requested."),
          text_key(
@@ -407,7 +417,8 @@ const TableSchema<Backend>& backend_schema() {
     using B = Backend;
     static const Key<B> maglev_size{
         {"maglev_size", "integer", "a prime, " + range_text(maglev_size_min, maglev_size_max),
-         std::to_string(B{}.maglev_size), "", "maglev: places of the table, best over 100 times the servers."},
+         std::to_string(B{}.maglev_size), "", "maglev: places of the table, best over 100 times the servers.",
+         "places"},
         read_maglev_size};
     static const TableSchema<B> schema(
         {"backend", true, false, "A group of servers that serve the same.", {}},
@@ -429,7 +440,8 @@ const TableSchema<Backend>& backend_schema() {
                       "Time from the connection to the server's whole response head; then 504."),
          duration_key("idle_timeout", &B::idle_timeout_ms, millisecond, 1, timeout_ms_max,
                       "Silence from the server that ends a relay."),
-         integer_key("retries", &B::retries, 0, retries_max, "Further servers that are tried after a failed connect."),
+         integer_key("retries", &B::retries, 0, retries_max, "Further servers that are tried after a failed connect.")
+             .unit("servers"),
          choice_key("when_all_down", &B::when_all_down,
                     {{"refuse", WhenAllDown::refuse}, {"try_all", WhenAllDown::try_all}},
                     "What happens while every server is down: refuse answers 503, try_all tries them all the same."),

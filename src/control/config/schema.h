@@ -28,6 +28,11 @@ struct Key {
         info.example = std::move(example);
         return std::move(*this);
     }
+    /// What a bare number counts.
+    Key unit(std::string text) && {
+        info.unit = std::move(text);
+        return std::move(*this);
+    }
     Key example(std::string text) && {
         info.example = std::move(text);
         return std::move(*this);
@@ -143,7 +148,7 @@ Key<Owner> text_key(const char* name, std::string Owner::*member, bool (*rule)(s
             [=](Reader& reader, const Input& in, Owner& owner) {
                 const auto value = reader.text(in, [&](std::string_view text) {
                     if ((text.empty() && in.key.default_value == "\"\"") || rule(text)) return std::string();
-                    return quoted(in.key.name) + " is " + quoted(text) + "; it must be " + range;
+                    return in_quotes(in.key.name) + " is " + in_quotes(text) + "; it must be " + range;
                 });
                 if (value) owner.*member = *value;
             }};
@@ -155,7 +160,7 @@ Key<Owner> tables_key(const char* name, std::vector<Element> Owner::*member, con
     KeyInfo info{name, "array of tables", "", "", "", ""};
     info.nested = true;
     return {info, [=, &schema](Reader& reader, const Input& in, Owner& owner) {
-                const std::string wanted = "an array of tables: " + schema.info().title();
+                const std::string wanted = "an array of tables: " + schema.info().form();
                 const toml::array* array = reader.array(in, wanted.c_str());
                 if (array == nullptr) return;
                 if (array->size() > count_max) {
@@ -197,7 +202,7 @@ Key<Owner> reserved_key(const char* name, const char* description) {
     KeyInfo info{name, "table", "not yet", "", "", description};
     info.reserved = true;
     return {info, [](Reader& reader, const Input& in, Owner&) {
-                reader.wrong(in, quoted(in.key.name) + " is reserved and not available yet; remove it");
+                reader.wrong(in, in_quotes(in.key.name) + " is reserved and not yet available; remove it");
             }};
 }
 

@@ -122,7 +122,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string> kno
     return best;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     constexpr size_t bytes_max = 64;
     constexpr char hex[] = "0123456789abcdef";
     std::string out = "\"";

@@ -29,6 +29,6 @@ std::optional<uint64_t> parse_number(std::string_view text);
 std::string_view nearest(std::string_view word, std::span<const std::string> known);
 
 /// `text` in double quotes, fit for one line of a terminal: control characters escaped, cut after 64 bytes.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace millrace::control

@@ -32,18 +32,12 @@ void FlowTable::clear() noexcept {
     split_ = 0;
     overflow_low_ = capacity_;
     overflow_free_ = 0;
-    overflow_used_ = 0;
     size_ = 0;
     for (uint32_t i = 0; i < primaries_; ++i) buckets_[i] = {};
 }
 
 uint32_t FlowTable::hash_of(const FlowBucket& bucket, uint32_t slot, uint32_t home) noexcept {
     return uint32_t{bucket.hash_high[slot]} << 16 | uint32_t{bucket.hash_middle[slot]} << 8 | (home & 0xff);
-}
-
-// Overflow buckets to be had when the next primary has taken its place.
-uint32_t FlowTable::overflow_room() const noexcept {
-    return capacity_ - overflow_low_ - overflow_used_ + (overflow_low_ - primaries_ - 1);
 }
 
 uint32_t FlowTable::take_overflow() noexcept {
@@ -54,7 +48,6 @@ uint32_t FlowTable::take_overflow() noexcept {
         taken = --overflow_low_;
     else
         return 0;
-    ++overflow_used_;
     buckets_[taken] = {};
     return taken;
 }
@@ -97,7 +90,6 @@ bool FlowTable::remove(uint32_t home, uint32_t at, uint32_t slot) noexcept {
     buckets_[before].overflow = 0;
     from.overflow = overflow_free_;
     overflow_free_ = last;
-    --overflow_used_;
     return last != at;
 }
 
@@ -128,12 +120,11 @@ bool FlowTable::erase(uint32_t hash, uint32_t value) noexcept {
     return false;
 }
 
-// Divides the entries of the next bucket between it and a new one at the end. Not done while the section is too full
-// for what it could need; then chains grow longer instead.
+// Divides the entries of the next bucket between it and a new one at the end. Each ninth entry that moves needs a
+// bucket of overflow, and the eight before it have left one behind, so this can't fail. When the section has no room
+// for the new bucket, chains grow longer instead.
 void FlowTable::split() noexcept {
-    uint32_t chained = 0;
-    for (uint32_t at = buckets_[split_].overflow; at != 0; at = buckets_[at].overflow) ++chained;
-    if (primaries_ >= overflow_low_ || overflow_room() < chained) return;
+    if (primaries_ >= overflow_low_) return;
 
     const uint32_t old_home = split_;
     const uint32_t new_home = primaries_++;

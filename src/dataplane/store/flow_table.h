@@ -98,7 +98,6 @@ class FlowTable {
     bool remove(uint32_t home, uint32_t at, uint32_t slot) noexcept;
     void split() noexcept;
     uint32_t take_overflow() noexcept;
-    uint32_t overflow_room() const noexcept;
 
     FlowBucket* buckets_;
     uint32_t capacity_;       ///< buckets in the section
@@ -107,7 +106,6 @@ class FlowTable {
     uint32_t split_;          ///< next bucket to split
     uint32_t overflow_low_;   ///< overflow buckets ever used lie at this number and above
     uint32_t overflow_free_;  ///< head of the free ones, linked by `overflow`; 0: none
-    uint32_t overflow_used_;
     uint64_t size_;
     uint64_t exhausted_total_ = 0;
 };

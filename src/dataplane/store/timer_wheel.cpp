@@ -108,10 +108,9 @@ TimerWheel::Step TimerWheel::advance_step(uint64_t now_ms, TimerEntry& due) noex
         for (uint32_t level = 0; level < levels && low_bits(current_ms_, level) == 0; ++level) {
             const uint32_t slot = slot_of(current_ms_, level);
             if (heads_[level][slot] == 0) continue;
-            if (fault(Fault::store_timer_skips_cascade) && level == 2) continue;
             const TimerEntry entry = take(level, slot);
             if (entry.deadline != static_cast<uint32_t>(current_ms_)) {
-                place(entry);
+                if (!fault(Fault::store_timer_lost_at_cascade) || level != 2) place(entry);
                 return Step::moved;
             }
             --size_;
@@ -126,13 +125,10 @@ TimerWheel::Step TimerWheel::advance_step(uint64_t now_ms, TimerEntry& due) noex
 uint64_t TimerWheel::next_possible_ms() const noexcept {
     uint64_t next = never;
     for (uint32_t level = 0; level < levels; ++level) {
-        // Above level 0 the slot of the present comes up only when the present is its very start.
-        const uint32_t skip = low_bits(current_ms_, level) == 0 ? 0 : 1;
-        const uint32_t from = (slot_of(current_ms_, level) + skip) % slots;
-        const uint32_t distance = distance_to_occupied(occupied_[level], from);
+        // Above level 0 the slot of the present is occupied only at its very start: distance 0 is then the present.
+        const uint32_t distance = distance_to_occupied(occupied_[level], slot_of(current_ms_, level));
         if (distance == slots) continue;
-        const uint64_t turn = (current_ms_ >> (slot_bits * level)) + distance + skip;
-        next = std::min(next, turn << (slot_bits * level));
+        next = std::min(next, ((current_ms_ >> (slot_bits * level)) + distance) << (slot_bits * level));
     }
     return next;
 }

@@ -241,6 +241,27 @@ TEST(ChunkStore, RecoveryRefusesIdsThatNameNoChunk) {
     store.free(id);
 }
 
+// Payload that looks like a chunk's header is none.
+TEST(ChunkStore, RecoveryRefusesForgedHeaders) {
+    TestMemory memory(8 * slab);
+    ChunkStore store = ChunkStore::format(memory.span());
+    const ChunkId id = store.allocate(200);
+    const ChunkId freed = store.allocate(200);
+    store.free(freed);
+    const ChunkHeader free_header = store.header(freed);
+    ASSERT_EQ(freed, id + 2);
+    store.header(id + 1) = free_header;     // inside the chunk
+    store.header(freed + 2) = free_header;  // where the next one will be
+    store.header(id + 512) = free_header;   // in a slab that was never cut
+    store = *ChunkStore::join(memory.span());
+    store.begin_recovery();
+    EXPECT_FALSE(store.mark_live(id + 1));
+    EXPECT_FALSE(store.mark_live(freed + 2));
+    EXPECT_FALSE(store.mark_live(id + 512));
+    EXPECT_TRUE(store.mark_live(id));
+    store.end_recovery();
+}
+
 TEST(ChunkStore, JoinRefusesAnotherArenasDirectory) {
     TestMemory memory(8 * slab);
     EXPECT_FALSE(ChunkStore::join(memory.span())) << "never formatted";

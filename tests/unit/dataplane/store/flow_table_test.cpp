@@ -130,6 +130,18 @@ TEST(FlowTable, IsRefusedWhenFullAndRecovers) {
     EXPECT_GT(taken, hashes.size() / 2 * 9 / 10);
 }
 
+// A long chain that moves as a whole to a new bucket, while no overflow bucket is free.
+TEST(FlowTable, SplitsAChainIntoItsOwnBuckets) {
+    TestMemory memory(FlowTable::bytes_for(1));  // 256 primaries, 128 overflow buckets
+    FlowTable table(memory.span());
+    constexpr uint32_t chained = 8 + 127 * 8;
+    for (uint32_t i = 0; i < chained; ++i) ASSERT_TRUE(table.insert(0x100, i));
+    for (uint32_t i = 0; i < 255 * 8; ++i) ASSERT_TRUE(table.insert(1 + i % 255, i));
+    EXPECT_EQ(table.bytes_in_use(), memory.span().size());
+    for (uint32_t i = 0; i < chained; ++i) ASSERT_TRUE(finds(table, 0x100, i));
+    for (uint32_t i = 0; i < 255 * 8; ++i) ASSERT_TRUE(finds(table, 1 + i % 255, i));
+}
+
 // A peak and then few: memory stays, everything is still found.
 TEST(FlowTable, DoesNotShrink) {
     TestMemory memory(FlowTable::bytes_for(50'000));

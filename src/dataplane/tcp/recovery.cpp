@@ -52,8 +52,9 @@ void on_ack_in_rto_recovery(const Context& ctx, Endpoint ep, Extension& state) {
         state.rtx_nxt = ep.hot.snd_una;
         state.rtx_cursor = send_queue_head(ctx, ep);
     }
-    // At `recover` itself duplicate ACKs may still come from what was sent twice; they mean no loss (RFC 6582 §3.2).
-    if (ep.hot.snd_una < state.recover || (ep.hot.snd_una == state.recover && in_flight(ep.hot) > 0)) return;
+    // At `recover` itself duplicate ACKs may still come from what was sent twice; they mean no loss of what follows
+    // (RFC 6582 §3.2 step 1). With nothing left to send that can do no harm.
+    if (ep.hot.snd_una < state.recover || (ep.hot.snd_una == state.recover && ep.warm.queued > 0)) return;
     ep.hot.clear(flag_rto_recovery);
     trim_extension(ctx, ep);
 }

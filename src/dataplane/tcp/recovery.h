@@ -5,7 +5,7 @@
 //                 3 duplicate ACKs                       timeout
 //        open ────────────────────► fast recovery ──────────────────┐
 //         │ ◄── ACK of `recover` ─────────┘                         ▼
-//         │ ◄── ACK beyond `recover`, or nothing in flight ──── RTO recovery
+//         │ ◄── ACK beyond `recover`, or nothing to send ────── RTO recovery
 //         └──────────────────────── timeout ───────────────────────►┘
 //
 // Without a chunk for the extension (exhaustion, counted) one segment is sent per loss signal and nothing is

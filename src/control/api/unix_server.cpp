@@ -1,0 +1,152 @@
+#include "control/api/unix_server.h"
+
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace millrace::control {
+
+namespace {
+
+bool wait_for(int descriptor, short events, int timeout_ms) {
+    pollfd waiting{descriptor, events, 0};
+    int ready;
+    do ready = poll(&waiting, 1, timeout_ms);
+    while (ready < 0 && errno == EINTR);
+    return ready > 0 && (waiting.revents & events) != 0;
+}
+
+/// One connection as httplib wants to see it.
+class UnixStream : public httplib::Stream {
+  public:
+    explicit UnixStream(int descriptor) : descriptor_(descriptor) {
+        ucred credentials{};
+        socklen_t size = sizeof credentials;
+        if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+            uid_ = std::to_string(credentials.uid);
+            pid_ = credentials.pid;
+        }
+    }
+
+    bool is_readable() const override { return wait_for(descriptor_, POLLIN, UnixServer::io_timeout_ms); }
+    /// httplib asks before each piece of a chunked answer: false as soon as the client is gone.
+    bool is_writable() const override {
+        pollfd waiting{descriptor_, POLLOUT | POLLRDHUP, 0};
+        return poll(&waiting, 1, UnixServer::io_timeout_ms) > 0 && (waiting.revents & POLLOUT) != 0 &&
+               (waiting.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
+    }
+    ssize_t read(char* data, size_t size) override { return is_readable() ? recv(descriptor_, data, size, 0) : -1; }
+    ssize_t write(const char* data, size_t size) override {
+        if (!wait_for(descriptor_, POLLOUT, UnixServer::io_timeout_ms)) return -1;
+        return send(descriptor_, data, size, MSG_NOSIGNAL);
+    }
+    void get_remote_ip_and_port(std::string& ip, int& port) const override {
+        ip = uid_;
+        port = pid_;
+    }
+    void get_local_ip_and_port(std::string& ip, int& port) const override {
+        ip.clear();
+        port = 0;
+    }
+    socket_t socket() const override { return descriptor_; }
+
+  private:
+    int descriptor_;
+    std::string uid_ = "unknown";
+    int pid_ = 0;
+};
+
+bool fails(const std::string& path, const char* call, std::string& error) {
+    error = path + ": " + call + ": " + std::strerror(errno);
+    return false;
+}
+
+}  // namespace
+
+bool UnixServer::bind(const std::string& path, mode_t mode, uid_t owner, gid_t group, std::string& error) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        error = path + ": too long for a Unix socket (" + std::to_string(sizeof address.sun_path - 1) + " bytes)";
+        return false;
+    }
+    std::memcpy(address.sun_path, path.data(), path.size());
+    struct stat status;
+    if (lstat(path.c_str(), &status) == 0) {
+        if (!S_ISSOCK(status.st_mode)) {
+            error = path + ": is there and no socket";
+            return false;
+        }
+        if (unlink(path.c_str()) != 0) return fails(path, "unlink", error);
+    }
+    listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener_ < 0) return fails(path, "socket", error);
+    // The file appears with no permission at all and gets its own only when its owner is right.
+    const mode_t before = umask(0777);
+    const bool bound = ::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    umask(before);
+    if (!bound) return fails(path, "bind", error);
+    path_ = path;
+    if ((owner != static_cast<uid_t>(-1) || group != static_cast<gid_t>(-1)) && lchown(path.c_str(), owner, group) != 0)
+        return fails(path, "chown", error);
+    if (chmod(path.c_str(), mode) != 0) return fails(path, "chmod", error);
+    if (::listen(listener_, 16) != 0) return fails(path, "listen", error);
+    svr_sock_ = listener_;  // httplib ends a chunked answer when this becomes invalid
+    return true;
+}
+
+void UnixServer::start() {
+    acceptor_ = std::thread([this] { accept_loop(); });
+}
+
+void UnixServer::accept_loop() {
+    constexpr char busy[] =
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 36\r\n"
+        "Content-Type: application/json\r\n\r\n{\"error\":\"too many API connections\"}";
+    while (!stopping_) {
+        if (!wait_for(listener_, POLLIN, 100)) continue;
+        const int descriptor = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor < 0) continue;
+        std::lock_guard lock(mutex_);
+        if (connections_.size() >= connections_max) {
+            send(descriptor, busy, sizeof busy - 1, MSG_NOSIGNAL);
+            close(descriptor);
+            continue;
+        }
+        connections_.insert(descriptor);
+        std::thread([this, descriptor] { serve(descriptor); }).detach();
+    }
+}
+
+void UnixServer::serve(int descriptor) {
+    {
+        UnixStream stream(descriptor);
+        bool closed = false;
+        while (!stopping_ && !closed && wait_for(descriptor, POLLIN, idle_timeout_ms))
+            if (!process_request(stream, false, closed, nullptr)) break;
+    }
+    std::lock_guard lock(mutex_);
+    close(descriptor);
+    connections_.erase(descriptor);
+    all_gone_.notify_all();
+}
+
+void UnixServer::stop() {
+    if (listener_ < 0) return;
+    stopping_ = true;
+    svr_sock_ = -1;
+    if (acceptor_.joinable()) acceptor_.join();
+    std::unique_lock lock(mutex_);
+    for (const int descriptor : connections_) shutdown(descriptor, SHUT_RDWR);
+    all_gone_.wait(lock, [this] { return connections_.empty(); });
+    close(listener_);
+    listener_ = -1;
+    unlink(path_.c_str());
+}
+
+}  // namespace millrace::control

@@ -1,0 +1,56 @@
+// cpp-httplib behind our own accept loop on a Unix socket. httplib parses, routes and writes; what it can't do for Unix
+// sockets is done here: the socket exists (with owner and mode) before privileges are dropped, each request knows its
+// peer's uid from the kernel (SO_PEERCRED), connections are limited, and stopping does not wait for slow clients.
+//
+// One thread accepts, one thread serves each connection; handlers run on the latter. A handler finds the peer's uid in
+// Request::remote_addr, in decimal: it comes from the stream below, never from the request.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <httplib.h>
+#include <mutex>
+#include <set>
+#include <string>
+#include <sys/types.h>
+#include <thread>
+
+namespace millrace::control {
+
+class UnixServer : public httplib::Server {
+  public:
+    static constexpr unsigned connections_max = 64;
+    static constexpr int idle_timeout_ms = 10'000;  ///< between the requests of a connection
+    static constexpr int io_timeout_ms = 5'000;     ///< within a request, and while a client does not read
+
+    UnixServer() = default;
+    ~UnixServer() override { stop(); }
+
+    /// Binds `path` with `mode`, replacing a socket that stands there (nothing else is ever replaced), and gives it to
+    /// `owner` and `group` ((uid_t)-1, (gid_t)-1: as they come). False, with the reason, on failure.
+    bool bind(const std::string& path, mode_t mode, uid_t owner, gid_t group, std::string& error);
+
+    /// Accepts and serves from now on, in threads of its own.
+    void start();
+
+    /// Ends every connection and joins every thread, then removes the socket. Handlers that wait for others must have
+    /// been released before.
+    void stop();
+
+    bool stopping() const { return stopping_; }
+    const std::string& path() const { return path_; }
+
+  private:
+    void accept_loop();
+    void serve(int descriptor);
+
+    std::string path_;
+    int listener_ = -1;
+    std::thread acceptor_;
+    std::atomic<bool> stopping_ = false;
+    std::mutex mutex_;
+    std::condition_variable all_gone_;
+    std::set<int> connections_;  // guarded by mutex_
+};
+
+}  // namespace millrace::control

@@ -1,0 +1,58 @@
+#include "control/api/words.h"
+
+#include <array>
+
+namespace millrace::control::api {
+
+namespace {
+
+/// The word at the value's place; "unknown" beyond them, since some values come out of the dataplane's memory.
+template <typename Enum, size_t count>
+const char* pick(Enum value, const std::array<const char*, count>& words) {
+    const auto index = static_cast<size_t>(value);
+    return index < count ? words[index] : "unknown";
+}
+
+}  // namespace
+
+const char* word(AdminState value) {
+    return pick(value, std::array{"enabled", "drain", "disabled"});
+}
+const char* word(ProbeState value) {
+    return pick(value, std::array{"unknown", "up", "down"});
+}
+const char* word(RelayState value) {
+    return pick(value, std::array{"reading_head", "connecting", "upgrading", "relaying", "closing"});
+}
+const char* word(NeighbourState value) {
+    return pick(value, std::array{"incomplete", "reachable", "stale"});
+}
+const char* word(ListenerMode value) {
+    return pick(value, std::array{"http", "tcp"});
+}
+const char* word(Algorithm value) {
+    return pick(value, std::array{"round_robin", "least_conn", "maglev", "ip_hash"});
+}
+const char* word(WhenAllDown value) {
+    return pick(value, std::array{"refuse", "try_all"});
+}
+const char* word(Driver value) {
+    return pick(value, std::array{"af_xdp", "af_packet", "memif", "pci"});
+}
+const char* word(ForwardedPolicy value) {
+    return pick(value, std::array{"off", "add", "replace"});
+}
+const char* word(RequestIdPolicy value) {
+    return pick(value, std::array{"off", "if_absent", "always"});
+}
+const char* word(HealthType value) {
+    return pick(value, std::array{"tcp", "http", "websocket"});
+}
+const char* word(Role value) {
+    return pick(value, std::array{"viewer", "operator", "admin"});
+}
+const char* word(LogLevel value) {
+    return pick(value, std::array{"error", "warning", "info", "debug"});
+}
+
+}  // namespace millrace::control::api

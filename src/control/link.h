@@ -1,0 +1,88 @@
+// Control's end of the dataplane: joins `stats` and `events` as the dataplane comes and goes, sends requests through
+// the workers' command rings and hands their answers on. Everything that the dataplane wrote is checked before use.
+// Control's main thread only; the events mapping alone is shared with the API's threads, which read it without a lock.
+//
+// The dataplane counts as alive while its heartbeat is younger than alive_us. Whenever it comes, goes or is replaced,
+// `epoch` counts up: what was asked before will not be answered.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <millrace/commands.h>
+#include <millrace/events.h>
+#include <millrace/message_ring.h>
+#include <millrace/shared_file.h>
+
+#include "control/health/checker.h"
+#include "control/statistics.h"
+
+namespace millrace::control {
+
+/// A joined events file and its checked worker count.
+struct EventsMapping {
+    SharedFile file;
+    uint32_t worker_count;
+    const WorkerEvents* worker(uint32_t index) const { return worker_events(file.data(), index); }
+};
+
+class DataplaneLink : public ProbeStreams {
+  public:
+    static constexpr uint64_t alive_us = 1'000'000;
+    static constexpr uint64_t fresh_us = 400'000;
+
+    using OnReply = std::function<void(const MessageHeader&, std::span<const std::byte>)>;
+
+    /// `directory`: the run directory. `commands` must outlive the link.
+    DataplaneLink(std::string directory, CommandsFile* commands)
+        : directory_(std::move(directory)), commands_(commands) {}
+
+    /// Joins what is new and lets go what is not current. Cheap; call it about ten times a second.
+    void refresh(uint64_t now_us);
+
+    /// Counts up whenever the dataplane came, went or was replaced, as of the last refresh().
+    uint64_t epoch() const { return epoch_; }
+    bool alive() const { return alive_; }
+    /// The heartbeat is young enough to blame a server, not the dataplane, for silence.
+    bool fresh(uint64_t now_us) const { return alive_ && heartbeat_age_us(now_us) < fresh_us; }
+    uint32_t worker_count() const { return events_ ? events_->worker_count : 0; }
+    const Statistics& statistics() const { return statistics_; }
+    std::shared_ptr<const EventsMapping> events() const { return events_; }
+    /// Why `stats` or `events` can't be used although they are there; empty when all is well.
+    const std::string& error() const { return error_; }
+    uint64_t malformed_replies() const;
+
+    /// False when the dataplane is away or the ring has no room.
+    bool request(uint32_t worker, MessageType type, uint64_t request_id, std::span<const std::byte> payload);
+
+    /// Hands over at most `max` waiting replies.
+    void poll(const OnReply& on_reply, uint32_t max = 4096);
+
+    // ProbeStreams: the worker is the server's slot modulo the workers.
+    bool open(const StreamOpen& request) override;
+    bool send(uint16_t server_slot, uint64_t id, std::span<const std::byte> bytes) override;
+    bool close(uint16_t server_slot, uint64_t id) override;
+
+  private:
+    uint64_t heartbeat_age_us(uint64_t now_us) const;
+    void join_stats();
+    void join_events();
+    void leave();
+
+    std::string directory_;
+    CommandsFile* commands_;
+    SharedFile stats_;
+    Statistics statistics_;
+    std::shared_ptr<const EventsMapping> events_;
+    std::vector<MessageRingProducer> requests_;
+    std::vector<MessageRingConsumer> replies_;
+    std::string error_;
+    uint64_t epoch_ = 0;
+    bool alive_ = false;
+};
+
+}  // namespace millrace::control

@@ -1,0 +1,34 @@
+// The servers of a published snapshot with their names, and what the configuration says about probing them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <millrace/address.h>
+#include <millrace/snapshot.h>
+
+#include "control/config/model.h"
+
+namespace millrace::control {
+
+struct ServerView {
+    std::string backend;
+    std::string name;
+    IpAddress address;
+    uint16_t port;
+    uint16_t slot;
+    uint16_t weight;  ///< of the configuration
+};
+
+/// In the snapshot's order. A name that resolved to several addresses stands there once for each.
+std::vector<ServerView> servers_of(const SnapshotView& snapshot);
+
+/// How to probe `server`, with its Host field filled in. Empty when its backend has no health check.
+std::optional<HealthCheck> health_check_of(const Config& config, const ServerView& server);
+
+/// "address:port", IPv6 in brackets.
+std::string endpoint_text(const IpAddress& address, uint16_t port);
+
+}  // namespace millrace::control

@@ -1,3 +1,5 @@
+// The spellings that names, devices, hosts, paths and headers may have: plain loops over ASCII, no locale. Both the
+// side that reports a wrong one and the side that refuses it call these, so they can't disagree.
 #include <millrace/config_rules.h>
 
 namespace millrace {

@@ -5,7 +5,7 @@
 
 #include <millrace/snapshot.h>
 
-#include "../unit/abi/snapshot_samples.h"
+#include "snapshot_samples.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace millrace;

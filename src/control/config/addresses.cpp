@@ -1,3 +1,5 @@
+// The spellings of addresses: see addresses.h. Every message reads "what is wrong; what would be right" and shows the
+// operator's own text through in_quotes(), since it goes to a terminal.
 #include "control/config/addresses.h"
 
 #include <algorithm>

@@ -1,3 +1,9 @@
+// The rules between values: one class that walks the configuration once, section by section, in the order in which
+// later sections refer to earlier ones: dataplane, control, interfaces, routes, backends, listeners, totals.
+//
+// It reports against paths ("listener[2].port"), which Positions turns into lines and columns; a path that has no place
+// of its own falls back to the table around it. One mistake gives one error: what depends on a value that was wrong in
+// itself (the addresses of interfaces above all) is not judged.
 #include "control/config/check.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Collecting diagnostics in the order in which they are found, handing them out in the order of the file.
 #include "control/config/diagnostic.h"
 
 #include <algorithm>

@@ -1,4 +1,8 @@
-// What is wrong with a configuration file, and where. Every text reads "what is wrong; what would be right".
+// What is wrong with a configuration file, and where. Every text reads "what is wrong; what would be right", fits on
+// one line and holds no control characters, so that it can go to a terminal, a log or a JSON answer as it is.
+//
+// An error keeps a configuration from being used; a warning tells of what is allowed but hardly meant. The list of a
+// file is bounded: a file of another kind, given by mistake, must not fill the log.
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,5 @@
+// The steps of loading: bytes, TOML syntax, keys and values (schema.h), rules between values (check.h). The only place
+// where toml++ throws, and where that is caught; nothing here leaves with an exception but for want of memory.
 #include "control/config/load.h"
 
 #include <algorithm>

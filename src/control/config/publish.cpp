@@ -1,3 +1,5 @@
+// Filling in the snapshot's records, in the order that its sections need: interfaces before sources, backends before
+// the routes that name them. Slots are given out here and nowhere else.
 #include "control/config/publish.h"
 
 #include <map>

@@ -1,3 +1,5 @@
+// Reading single values. Whatever has the wrong type or lies out of range is reported at the value's own place and
+// leaves the default standing, so that reading goes on.
 #include "control/config/reader.h"
 
 #include <algorithm>

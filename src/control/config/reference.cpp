@@ -1,3 +1,4 @@
+// Writes out the table of keys: as a TOML file that loads, and as Markdown.
 #include "control/config/reference.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// getaddrinfo(3) behind the Resolver interface. Nothing else in the project asks a name server.
 #include "control/config/resolver.h"
 
 #include <cstring>

@@ -1,5 +1,8 @@
 // Turns the host of a server into addresses, once, when a configuration is loaded. Behind an interface, so that tests
-// and --check need no name server.
+// need no name server.
+//
+// Not a resolver that follows changes: what a name means is fixed until the next reload. IP literals never come here.
+// Runs in the control process, on whichever thread loads; it blocks that thread only.
 #pragma once
 
 #include <string>

@@ -1,3 +1,4 @@
+// Small text work: see text.h. No locale takes part, so that a file means the same everywhere.
 #include "control/config/text.h"
 
 #include <algorithm>

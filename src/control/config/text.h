@@ -1,4 +1,6 @@
-// Small text work of the configuration: values with units, the nearest known word, quoting for messages.
+// Small text work of the configuration: values with units, the nearest known word, quoting for messages. Pure functions
+// over texts of any content and length; parsing returns nothing for what it doesn't understand, the caller words the
+// error. Durations are microseconds, sizes bytes, as everywhere.
 #pragma once
 
 #include <cstdint>

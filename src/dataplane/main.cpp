@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 #include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -31,14 +33,6 @@ struct Arguments {
     std::string instance = "default";
     std::string user = "millrace";
     std::string log_file = "/dev/null";
-};
-
-/// One worker with everything that is its own.
-struct WorkerParts {
-    std::unique_ptr<port::WorkerLoop> loop;
-    std::unique_ptr<worker::Worker> worker;
-    relay::StatsBlock* stats = nullptr;
-    port::Orders* orders = nullptr;
 };
 
 [[noreturn]] void give_up(const std::string& reason) {
@@ -100,34 +94,127 @@ uint64_t random_word() {
     return word;
 }
 
-int run_worker(void* argument) {
-    auto& parts = *static_cast<WorkerParts*>(argument);
-    parts.loop->run(*parts.worker, *parts.stats, *parts.orders);
-    return 0;
-}
-
-/// The first worker polls on this thread, the others on EAL's; returns when all have ended.
-void poll(std::vector<WorkerParts>& workers) {
-    size_t next = 1;
-    unsigned lcore;
-    RTE_LCORE_FOREACH_WORKER(lcore) {
-        if (next < workers.size()) rte_eal_remote_launch(run_worker, &workers[next++], lcore);
-    }
-    run_worker(&workers[0]);
-    rte_eal_mp_wait_lcore();
-}
-
 /// Draws the RSS key of the instance: one under which every shard can be reached from every address.
-std::unique_ptr<Toeplitz> make_toeplitz(store::Region& region, uint32_t shard_count,
-                                        std::unique_ptr<PortClasses>& classes) {
+std::unique_ptr<PortClasses> draw_rss_key(store::RegionSecrets& secrets, uint32_t shard_count,
+                                          std::unique_ptr<Toeplitz>& toeplitz) {
     while (true) {
-        const auto& key = region.secrets().rss_key;
-        auto toeplitz = std::make_unique<Toeplitz>(std::span<const uint8_t, Toeplitz::key_size>(key, 40));
-        classes = std::make_unique<PortClasses>(*toeplitz, shard_count, 1024, 65535);
-        if (classes->complete()) return toeplitz;
-        if (getrandom(region.secrets().rss_key, sizeof region.secrets().rss_key, 0) < 0) give_up("getrandom failed");
+        toeplitz = std::make_unique<Toeplitz>(std::span(secrets.rss_key).first<Toeplitz::key_size>());
+        auto classes = std::make_unique<PortClasses>(*toeplitz, shard_count, uint16_t{1024}, uint16_t{65535});
+        if (classes->complete()) return classes;
+        if (getrandom(secrets.rss_key, sizeof secrets.rss_key, 0) < 0) give_up("getrandom failed");
     }
 }
+
+/// Starts EAL and refuses configurations that it could not serve.
+void start_eal(const Arguments& arguments, const SnapshotView& snapshot) {
+    std::string error;
+    if (!app::leaves_kernel_reachable(snapshot, error)) give_up(error);
+    const uint16_t worker_count = snapshot.dataplane().core_count;
+    for (const InterfaceRecord& interface : snapshot.interfaces())
+        if (interface.queues < worker_count)
+            give_up("interface '" + std::string(snapshot.text(interface.name)) + "' has " +
+                    std::to_string(interface.queues) + " queues for " + std::to_string(worker_count) +
+                    " workers; set its queues to at least the number of cores");
+    FILE* log = std::fopen(arguments.log_file.c_str(), "ae");
+    if (log == nullptr) give_up(arguments.log_file + ": cannot be written");
+    rte_openlog_stream(log);
+    if (!app::forbid_new_privileges(error) || !port::start_eal(arguments.instance, snapshot, error)) give_up(error);
+}
+
+/// The workers and everything that they share, in the order in which it is built and, backwards, taken down.
+class Dataplane {
+  public:
+    Dataplane(app::Instance& instance, const config::RuntimeConfig& config)
+        : settings_(config.snapshot().dataplane()),
+          port_classes_(draw_rss_key(instance.regions()[0].secrets(), settings_.shard_count, toeplitz_)),
+          devices_(open_devices(config.snapshot(), instance.regions()[0].secrets())),
+          orders_(settings_.core_count),
+          workers_(settings_.core_count) {
+        make_shards(instance);
+        for (uint16_t i = 0; i < workers_.size(); ++i) inboxes_.push_back(port::WorkerLoop::make_inbox(i));
+        for (uint16_t i = 0; i < workers_.size(); ++i) make_worker(i, instance, config);
+    }
+
+    ~Dataplane() {
+        workers_.clear();
+        for (port::Device& device : devices_) port::close_device(device);
+    }
+
+    std::span<port::Orders> orders() { return orders_; }
+
+    /// The first worker polls on this thread, the others on EAL's; returns when all have ended.
+    void poll() {
+        size_t next = 1;
+        unsigned lcore;
+        RTE_LCORE_FOREACH_WORKER(lcore) {
+            if (next < workers_.size()) rte_eal_remote_launch(run_worker, &workers_[next++], lcore);
+        }
+        run_worker(&workers_[0]);
+        rte_eal_mp_wait_lcore();
+    }
+
+  private:
+    struct Parts {
+        std::unique_ptr<port::WorkerLoop> loop;
+        std::unique_ptr<worker::Worker> worker;
+        std::vector<const relay::StatsBlock*> other_stats;
+        relay::StatsBlock* stats = nullptr;
+        port::Orders* orders = nullptr;
+    };
+
+    static int run_worker(void* argument) {
+        auto& parts = *static_cast<Parts*>(argument);
+        parts.loop->run(*parts.worker, *parts.stats, *parts.orders);
+        return 0;
+    }
+
+    void make_shards(app::Instance& instance) {
+        const relay::ShardLimits limits = relay::ShardLimits::of(settings_);
+        timespec time{};
+        clock_gettime(CLOCK_MONOTONIC, &time);
+        const TimeUs now = static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
+        for (uint16_t number = 0; number < settings_.shard_count; ++number) {
+            shards_.push_back(
+                std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now));
+            owners_.push_back(static_cast<uint16_t>(number % settings_.core_count));
+        }
+    }
+
+    void make_worker(uint16_t index, app::Instance& instance, const config::RuntimeConfig& config) {
+        Parts& parts = workers_[index];
+        for (uint16_t other = 0; other < workers_.size(); ++other)
+            if (other != index) parts.other_stats.push_back(&instance.stats_block(other));
+        parts.loop = std::make_unique<port::WorkerLoop>(index, devices_, inboxes_, settings_.idle_sleep_us);
+        parts.stats = &instance.stats_block(index);
+        parts.orders = &orders_[index];
+        worker::WorkerSetup setup{.index = index,
+                                  .shard_owners = owners_,
+                                  .toeplitz = toeplitz_.get(),
+                                  .shards = {},
+                                  .macs = {},
+                                  .sink = &parts.loop->sink(),
+                                  .port_classes = port_classes_.get(),
+                                  .stats = parts.stats,
+                                  .other_stats = parts.other_stats,
+                                  .events = instance.events(index),
+                                  .random_seed = random_word(),
+                                  .connection_id_base = instance.stats().start_unix_us * 1000};
+        for (const port::Device& device : devices_) setup.macs.push_back(device.mac);
+        for (const auto& shard : shards_)
+            if (owners_[shard->number] == index) setup.shards.push_back(shard.get());
+        parts.worker = std::make_unique<worker::Worker>(setup, config);
+    }
+
+    const DataplaneRecord settings_;
+    std::unique_ptr<Toeplitz> toeplitz_;
+    std::unique_ptr<PortClasses> port_classes_;
+    std::vector<port::Device> devices_;
+    std::vector<std::unique_ptr<relay::Shard>> shards_;
+    std::vector<uint16_t> owners_;  // worker of each shard
+    std::vector<rte_ring*> inboxes_;
+    std::vector<port::Orders> orders_;
+    std::vector<Parts> workers_;
+};
 
 int serve(const Arguments& arguments) {
     std::string error;
@@ -136,81 +223,20 @@ int serve(const Arguments& arguments) {
     auto config = wait_for_config(instance);
     const SnapshotView& snapshot = config->snapshot();
     const DataplaneRecord& settings = snapshot.dataplane();
-    const uint16_t worker_count = settings.core_count;
-    if (!app::leaves_kernel_reachable(snapshot, error)) give_up(error);
-    for (const InterfaceRecord& interface : snapshot.interfaces())
-        if (interface.queues < worker_count)
-            give_up("interface '" + std::string(snapshot.text(interface.name)) + "' has " +
-                    std::to_string(interface.queues) + " queues for " + std::to_string(worker_count) +
-                    " workers; set its queues to at least the number of cores");
-
-    FILE* log = std::fopen(arguments.log_file.c_str(), "ae");
-    if (log == nullptr) give_up(arguments.log_file + ": cannot be written");
-    rte_openlog_stream(log);
-    if (!app::forbid_new_privileges(error)) give_up(error);
-    if (!port::start_eal(arguments.instance, snapshot, error)) give_up(error);
+    start_eal(arguments, snapshot);
     if (!instance.create_regions(settings, error)) give_up(error);
-    if (!instance.create_shared_files(worker_count, rte_get_tsc_hz(), error)) give_up(error);
-
-    std::unique_ptr<PortClasses> port_classes;
-    const auto toeplitz = make_toeplitz(instance.regions()[0], settings.shard_count, port_classes);
-    std::vector<port::Device> devices = open_devices(snapshot, instance.regions()[0].secrets());
-    std::vector<MacAddress> macs;
-    for (const port::Device& device : devices) macs.push_back(device.mac);
-
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    const TimeUs now = static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
-    const relay::ShardLimits limits = relay::ShardLimits::of(settings);
-    std::vector<std::unique_ptr<relay::Shard>> shards;
-    std::vector<uint16_t> owners;
-    for (uint16_t number = 0; number < settings.shard_count; ++number) {
-        shards.push_back(
-            std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now));
-        owners.push_back(static_cast<uint16_t>(number % worker_count));
-    }
-
-    std::vector<rte_ring*> inboxes;
-    for (uint16_t i = 0; i < worker_count; ++i) inboxes.push_back(port::WorkerLoop::make_inbox(i));
-    std::vector<port::Orders> orders(worker_count);
-    std::vector<std::vector<const relay::StatsBlock*>> other_stats(worker_count);
-    std::vector<WorkerParts> workers(worker_count);
-    for (uint16_t i = 0; i < worker_count; ++i) {
-        WorkerParts& parts = workers[i];
-        for (uint16_t other = 0; other < worker_count; ++other)
-            if (other != i) other_stats[i].push_back(&instance.stats_block(other));
-        parts.loop = std::make_unique<port::WorkerLoop>(i, devices, inboxes, settings.idle_sleep_us);
-        parts.stats = &instance.stats_block(i);
-        parts.orders = &orders[i];
-        worker::WorkerSetup setup{.index = i,
-                                  .shard_owners = owners,
-                                  .toeplitz = toeplitz.get(),
-                                  .shards = {},
-                                  .macs = macs,
-                                  .sink = &parts.loop->sink(),
-                                  .port_classes = port_classes.get(),
-                                  .stats = parts.stats,
-                                  .other_stats = other_stats[i],
-                                  .events = instance.events(i),
-                                  .random_seed = random_word(),
-                                  .connection_id_base = instance.stats().start_unix_us * 1000};
-        for (uint16_t number = i; number < settings.shard_count; number = static_cast<uint16_t>(number + worker_count))
-            setup.shards.push_back(shards[number].get());
-        parts.worker = std::make_unique<worker::Worker>(setup, *config);
-    }
-
-    const std::optional<ServiceUser> user = service_user(arguments.user);
-    if (!user) give_up("neither the user '" + arguments.user + "' nor 'nobody' exists; name another with --user");
-    if (geteuid() == 0 && !instance.give_files_to(user->uid, user->gid, error)) give_up(error);
-    if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
-    spdlog::info("instance '{}' serves with {} worker(s) and {} shard(s), as user {}", arguments.instance, worker_count,
-                 settings.shard_count, user->name);
+    if (!instance.create_shared_files(settings.core_count, rte_get_tsc_hz(), error)) give_up(error);
     {
-        app::Supervisor supervisor(instance, std::move(config), orders);
-        poll(workers);
+        Dataplane dataplane(instance, *config);
+        const std::optional<ServiceUser> user = service_user(arguments.user);
+        if (!user) give_up("neither the user '" + arguments.user + "' nor 'nobody' exists; name another with --user");
+        if (geteuid() == 0 && !instance.give_files_to(user->uid, user->gid, error)) give_up(error);
+        if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
+        spdlog::info("instance '{}' serves with {} worker(s) and {} shard(s), as user {}", arguments.instance,
+                     settings.core_count, settings.shard_count, user->name);
+        app::Supervisor supervisor(instance, std::move(config), dataplane.orders());
+        dataplane.poll();
     }
-    for (WorkerParts& parts : workers) parts = {};
-    for (port::Device& device : devices) port::close_device(device);
     instance.remove_files();
     spdlog::info("ended");
     return 0;

@@ -16,6 +16,9 @@ namespace {
 // How long a client may take to read an answer of ours and close; then it is reset.
 constexpr TimeUs linger_us = 5 * us_per_s;
 
+// A server may announce itself with 100 and 103 a few times, not without end.
+constexpr uint8_t interim_responses_max = 8;
+
 }  // namespace
 
 void Engine::read_response(Ref r) {
@@ -31,6 +34,8 @@ void Engine::read_response(Ref r) {
         if (!http::parse_response(bytes.first(scan.length), setup.kind, response))
             return bad_response(r, CloseReason::bad_response);
         if (response.is_switching() && !http::accepts_websocket(response, http::as_text(setup.accept)))
+            return bad_response(r, CloseReason::bad_response);
+        if (response.is_interim() && ++setup.interim_responses > interim_responses_max)
             return bad_response(r, CloseReason::bad_response);
         pass_response(r, response, scan.length);
     }

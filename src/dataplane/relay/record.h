@@ -117,6 +117,7 @@ struct Setup {
     http::RequestKind kind;
     uint8_t body_error;        ///< 1: of the request, 2: of the response: framing that makes no sense
     uint8_t response_started;  ///< a byte of an answer went to the client
+    uint8_t interim_responses;
     uint16_t reserved;
     http::BodyCursor request_body;
     http::BodyCursor response_body;

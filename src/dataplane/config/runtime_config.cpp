@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dataplane/balance/maglev.h"
+#include "dataplane/base/fault.h"
 #include "dataplane/base/siphash.h"
 
 namespace millrace::config {
@@ -27,8 +28,9 @@ bool same_process_settings(const SnapshotView& a, const SnapshotView& b, std::st
     for (size_t i = 0; same && i < a.interfaces().size(); ++i) {
         const InterfaceRecord& x = a.interfaces()[i];
         const InterfaceRecord& y = b.interfaces()[i];
-        same = a.text(x.device) == b.text(y.device) && x.driver == y.driver && x.vlan == y.vlan && x.mtu == y.mtu &&
-               x.queues == y.queues && x.rx_descriptors == y.rx_descriptors && x.tx_descriptors == y.tx_descriptors;
+        same = a.text(x.device) == b.text(y.device) && x.driver == y.driver && x.memif_server == y.memif_server &&
+               x.vlan == y.vlan && x.mtu == y.mtu && x.queues == y.queues && x.rx_descriptors == y.rx_descriptors &&
+               x.tx_descriptors == y.tx_descriptors;
     }
     if (!same) error = "an interface changed; interfaces take effect when millrace-dataplane is restarted";
     return same;
@@ -102,7 +104,7 @@ void RuntimeConfig::compile_slots(const RuntimeConfig* previous) {
 }
 
 bool RuntimeConfig::compile_local_addresses(const RuntimeConfig* previous, std::string& error) {
-    if (previous != nullptr) {
+    if (previous != nullptr && !fault(Fault::config_reload_renumbers_addresses)) {
         local_addresses_ = previous->local_addresses_;
         local_ids_ = previous->local_ids_;
         for (LocalAddress& local : local_addresses_) local.present = false;
@@ -131,13 +133,13 @@ const Backend* RuntimeConfig::backend_of_server(uint16_t server_slot) const {
 }
 
 const Listener* RuntimeConfig::find_listener(const IpAddress& address, uint16_t port) const {
-    const Listener* any = nullptr;
     for (const Listener& listener : listeners_) {
         if (listener.record->port != port) continue;
-        if (listener.record->address == address) return &listener;
-        if (listener.record->address.is_unspecified()) any = &listener;
+        const IpAddress& bound = listener.record->address;
+        if (bound == address || bound.is_unspecified() || fault(Fault::config_listener_on_any_address))
+            return &listener;
     }
-    return any;
+    return nullptr;
 }
 
 const Listener* RuntimeConfig::listener_of_slot(uint16_t slot) const {

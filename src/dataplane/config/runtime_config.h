@@ -2,8 +2,10 @@
 // the workers (it allocates), then immutable and shared; a worker takes a new one between two bursts, and the old one
 // is destroyed when every worker has.
 //
-// Relays outlive configurations, so what a relay pins is a slot: the tables by slot keep the entries of a listener,
-// backend or server that a newer configuration no longer has.
+// Relays outlive configurations, so what a relay pins is a slot: the tables by slot keep the entries of a listener or
+// server that a newer configuration no longer has. Local addresses keep their ids likewise, but one that a
+// configuration no longer has is given up at once (another host may have it now): nothing is received on it any more,
+// and its connections end by their timeouts.
 #pragma once
 
 #include <memory>
@@ -49,7 +51,7 @@ struct ListenerBySlot {
 struct ServerBySlot {
     uint16_t backend_slot = no_slot;
     uint32_t idle_timeout_ms = 3'600'000;
-    IpAddress address;   ///< a slot whose address or port differs from before belongs to another server now
+    IpAddress address;  ///< a slot whose address or port differs from before belongs to another server now
     uint16_t port = 0;
     bool present = false;  ///< in this configuration
 };
@@ -79,7 +81,8 @@ class RuntimeConfig {
     /// The backend that owns the server in this configuration, or null.
     const Backend* backend_of_server(uint16_t server_slot) const;
 
-    /// The listener of an address and port: one bound to that very address before one bound to all. Null when none.
+    /// The listener of an address and port, bound to that address or to all. Null when there is none; never several,
+    /// since a snapshot with overlapping listeners is refused.
     const Listener* find_listener(const IpAddress& address, uint16_t port) const;
 
     /// The listener that has this slot in this configuration, or null.

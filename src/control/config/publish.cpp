@@ -29,11 +29,7 @@ class SlotMap {
     std::optional<uint16_t> take(const Identity& identity, bool& is_new) {
         const auto known = known_.find(identity);
         is_new = known == known_.end();
-        if (!is_new) {
-            const uint16_t slot = known->second;
-            known_.erase(known);  // each slot goes to one entry, even if two entries look the same
-            return slot;
-        }
+        if (!is_new) return known->second;
         for (; next_ < used_.size(); ++next_) {
             const auto slot = static_cast<uint16_t>(next_);
             if (used_[slot] || !is_idle_(kind_, slot)) continue;

@@ -142,7 +142,7 @@ TEST(Publish, SaysWhenSlotsRunOut) {
     EXPECT_EQ(result.error, "no free slot for backend quotes: live relays still hold those of removed ones");
 }
 
-TEST(Publish, ServersOfOneNameAndAddressKeepTwoSlots) {
+TEST(Publish, TwoServersOfOneAddressHaveASlotEach) {
     const std::string text = test::edited(test::sample_text, "name = \"rest\"\n",
                                           "name = \"rest\"\n[[backend.server]]\nname = \"z\"\n"
                                           "address = \"[2001:db8::10]:9090\"\n");

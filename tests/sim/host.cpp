@@ -40,11 +40,19 @@ Host::Host(const HostOptions& options, Application& application)
       random_(options.seed),
       arena_(allocate_arena(options.arena_bytes), [](std::byte* memory) { std::free(memory); }),
       chunks_(store::ChunkStore::format({arena_.get(), options.arena_bytes})),
-      secrets_{{random_.next(), random_.next()}, {random_.next(), random_.next()}, {random_.next(), random_.next()}},
       half_open_memory_(64),
       time_wait_memory_(64),
       half_open_(half_open_memory_),
-      time_wait_(time_wait_memory_) {}
+      time_wait_(time_wait_memory_) {
+    secrets_ = {{random_.next(), random_.next()}, {random_.next(), random_.next()}, {random_.next(), random_.next()}};
+}
+
+/// Tries keys until a connection opened now would begin just before the wanted sequence number.
+void Host::prepare(const tcp::Tuple& tuple, TimeUs now) {
+    if (!options_.iss_near) return;
+    while (*options_.iss_near - tcp::initial_sequence_number(secrets_, tuple, now) > 1u << 18)
+        secrets_.isn = {random_.next(), random_.next()};
+}
 
 SocketId Host::new_socket() {
     for (SocketId id = 0; id < sockets_.size(); ++id) {
@@ -201,7 +209,7 @@ void Host::on_events(SocketId id, const tcp::Events& events) {
     if (events.has(tcp::event_data) || events.has(tcp::event_peer_fin)) hand_over(id);
     if (events.has(tcp::event_acked) && sockets_[id].in_use) application_.on_writable(*this, id);
     if (events.has(tcp::event_time_wait)) {
-        flush(id);
+        flush(id, 1);  // the ACK of the FIN
         time_wait_.insert(context(), endpoint(sockets_[id]), options_.address);
         end(id, End::closed);
     }
@@ -230,17 +238,19 @@ void Host::hand_over(SocketId id) {
     application_.on_peer_fin(*this, id);
 }
 
-void Host::flush(SocketId id) {
+void Host::flush(SocketId id, uint32_t credit_min) {
     Socket& socket = sockets_[id];
     socket.dirty = false;
-    const uint32_t credit = static_cast<uint32_t>(random_.between(0, options_.credit_max));
+    uint32_t space = receive_space(socket);
+    if (options_.erratic_space) space = static_cast<uint32_t>(random_.between(0, space));
+    const uint32_t credit = static_cast<uint32_t>(random_.between(credit_min, options_.credit_max));
     uint32_t emitted = 0;
     const auto emit = [&](const wire::OutboundSegment& segment) {
         ++emitted;
         check_outgoing(socket, segment);
         transmit(segment);
     };
-    const tcp::FlushResult result = tcp::flush(context(), endpoint(socket), receive_space(socket), credit, emit);
+    const tcp::FlushResult result = tcp::flush(context(), endpoint(socket), space, credit, emit);
     expect(result.segments == emitted && emitted <= credit, id, "flush keeps to its credit");
     if (!result.wants_credit) return;
     socket.dirty = true;

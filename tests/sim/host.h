@@ -44,7 +44,9 @@ struct HostOptions {
     size_t arena_bytes = 4 << 20;
     uint32_t receive_buffer_bytes = 65535;  ///< per socket, filled while the application does not read
     uint32_t send_queue_bytes = 65535;      ///< per socket
-    uint32_t credit_max = 64;               ///< segments per poll and socket: random in 0…credit_max
+    uint32_t credit_max = 64;               ///< segments per poll and socket: random up to credit_max (>= 1)
+    bool erratic_space = false;             ///< each flush is told of any part of the free receive buffer
+    std::optional<tcp::Seq> iss_near;       ///< initial sequence numbers begin within 2^18 before this
     uint64_t seed = 1;
 };
 
@@ -52,6 +54,8 @@ class Host : public Node {
   public:
     Host(const HostOptions& options, Application& application);
 
+    /// Chooses secrets for options.iss_near, for a connection of this tuple at about `now`.
+    void prepare(const tcp::Tuple& tuple, TimeUs now);
     void listen(uint16_t port) { listening_.insert(port); }
     SocketId connect(const IpAddress& peer, uint16_t peer_port, uint16_t local_port);
     /// Queues bytes; fewer than given when the queue is full.
@@ -103,7 +107,7 @@ class Host : public Node {
     void on_events(SocketId id, const tcp::Events& events);
     void end(SocketId id, End how);
     void hand_over(SocketId id);
-    void flush(SocketId id);
+    void flush(SocketId id, uint32_t credit_min = 0);
     uint32_t receive_space(const Socket& socket) const;
     void transmit(const wire::OutboundSegment& segment);
     void check_outgoing(Socket& socket, const wire::OutboundSegment& segment);

@@ -1,5 +1,6 @@
 // Two hosts of our own TCP over a simulated bad network. Each case runs from a seed, with every byte compared and every
 // invariant checked after every event; a failure prints the seed. RFC 9293, RFC 5681, RFC 6298, RFC 7323.
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <memory>
 
@@ -54,6 +55,9 @@ struct World {
             client->check(now);
             server->check(now);
         });
+        const tcp::Tuple tuple{client_options.address, server_options.address, 50000, port};
+        client->prepare(tuple, network.now());
+        server->prepare({tuple.peer, tuple.local, tuple.peer_port, tuple.local_port}, network.now());
         server->listen(port);
         client_application->socket = client->connect(server_options.address, port, 50000);
     }
@@ -99,9 +103,17 @@ struct World {
     std::unique_ptr<Host> client, server;
 };
 
-/// Runs `body` for each seed and stops at the first that fails.
+uint64_t from_environment(const char* name, uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+/// Runs `body` for each seed and stops at the first that fails. MILLRACE_SIM_SEEDS and MILLRACE_SIM_SEED choose how
+/// many and the first, for long runs and to replay one.
 void for_seeds(uint64_t count, const std::function<void(World&)>& body) {
-    for (uint64_t seed = 1; seed <= count && !testing::Test::HasFailure(); ++seed) {
+    const uint64_t first = from_environment("MILLRACE_SIM_SEED", 1);
+    count = from_environment("MILLRACE_SIM_SEEDS", count);
+    for (uint64_t seed = first; seed < first + count && !testing::Test::HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         World world(seed);
         body(world);
@@ -127,6 +139,8 @@ void make_weather(World& world) {
         options->receive_buffer_bytes = options->tcp.receive_window_bytes;
         options->send_queue_bytes = static_cast<uint32_t>(random.between(4000, 200'000));
         options->credit_max = static_cast<uint32_t>(random.between(1, 64));
+        options->erratic_space = random.chance(0.2);
+        if (random.chance(0.25)) options->iss_near = tcp::Seq{0};
         options->tcp.syn_retries = 12;
         options->tcp.syn_ack_retries = 12;
         options->tcp.rto_max_us = 8'000'000;
@@ -136,12 +150,26 @@ void make_weather(World& world) {
 }
 
 TEST(TcpSim, BulkBothWaysInAnyWeather) {
-    for_seeds(100, [](World& world) {
+    NetworkTotals seen;
+    tcp::Counters counted;
+    for_seeds(100, [&](World& world) {
         make_weather(world);
         world.set_sizes(256 * 1024, 256 * 1024);
         world.start();
         world.expect_finished(1200);
+        seen.lost += world.network.totals().lost;
+        seen.reordered += world.network.totals().reordered;
+        seen.corrupted += world.network.totals().corrupted;
+        counted.fast_retransmits += world.client->counters().fast_retransmits;
+        counted.rto_timeouts += world.client->counters().rto_timeouts;
+        counted.out_of_order_in += world.client->counters().out_of_order_in;
+        counted.window_probes += world.client->counters().window_probes;
+        counted.duplicate_data_in += world.client->counters().duplicate_data_in;
     });
+    // The cases are only worth what they meet.
+    EXPECT_GT(std::min({seen.lost, seen.reordered, seen.corrupted, counted.fast_retransmits, counted.rto_timeouts,
+                        counted.out_of_order_in, counted.window_probes, counted.duplicate_data_in}),
+              0u);
 }
 
 TEST(TcpSim, SmallPushesInAnyWeather) {
@@ -229,7 +257,8 @@ TEST(TcpSim, RefusedBytesAreSentAgain) {
 
 // Chunks that run out cost throughput, never bytes: send() takes less, out-of-order payload is dropped.
 TEST(TcpSim, ExhaustedChunksLoseNothing) {
-    for_seeds(20, [](World& world) {
+    uint64_t exhausted = 0;
+    for_seeds(20, [&](World& world) {
         make_weather(world);
         for (HostOptions* options : {&world.client_options, &world.server_options}) {
             options->arena_bytes = 8 * store::ChunkStore::slab_bytes;
@@ -238,7 +267,9 @@ TEST(TcpSim, ExhaustedChunksLoseNothing) {
         world.set_sizes(256 * 1024, 256 * 1024);
         world.start();
         world.expect_finished(2400);
+        exhausted += world.client->counters().send_chunks_exhausted + world.client->counters().reassembly_dropped;
     });
+    EXPECT_GT(exhausted, 0u);
 }
 
 TEST(TcpSim, ConnectionToADeadPeerTimesOut) {

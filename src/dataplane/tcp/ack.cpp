@@ -1,5 +1,7 @@
 #include "dataplane/tcp/ack.h"
 
+#include <algorithm>
+
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/challenge.h"
 #include "dataplane/tcp/recovery.h"
@@ -8,10 +10,6 @@
 
 namespace millrace::tcp {
 namespace {
-
-/// After this many unanswered timeouts the count goes no further while the peer still answers with a closed window:
-/// such a connection never dies (RFC 9293 §3.8.6.1), though its probes have become rare.
-constexpr uint8_t backoff_while_answered = 8;
 
 /// RFC 5961 §5: what a peer that has seen our segments can acknowledge.
 bool acknowledgement_plausible(const EndpointHot& hot, Seq ack) {
@@ -92,7 +90,8 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
         recovery_on_duplicate_ack(ctx, ep);  // RFC 5681 §2
     }
     update_send_window(ep, segment, window, advanced);
-    if (ep.hot.snd_wnd == 0 && ep.warm.backoff > backoff_while_answered) ep.warm.backoff = backoff_while_answered;
+    // The peer answers, so this never ends (RFC 9293 §3.8.6.1), though probes have become rare.
+    if (ep.hot.snd_wnd == 0) ep.warm.backoff = std::min(ep.warm.backoff, backoff_while_answered);
     return true;
 }
 

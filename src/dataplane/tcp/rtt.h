@@ -9,6 +9,10 @@
 
 namespace millrace::tcp {
 
+/// Where the backoff stays while a peer with a closed window answers: far enough apart, and with retries_max more
+/// timeouts to go before the connection is given up.
+inline constexpr uint8_t backoff_while_answered = 8;
+
 /// Takes one measurement (RFC 6298 §2.2, §2.3).
 void rtt_sample(Endpoint ep, uint32_t rtt_us);
 

@@ -41,7 +41,8 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
         on_syn_timeout(ctx, ep, events);
         return events;
     }
-    if (ep.warm.backoff >= ctx.options.retries_max) {
+    const uint32_t retries = ctx.options.retries_max + (ep.hot.snd_wnd == 0 ? uint32_t{backoff_while_answered} : 0);
+    if (ep.warm.backoff >= retries) {
         ++ctx.counters.connections_timed_out;
         give_up(ep, events);
         return events;

@@ -68,8 +68,8 @@ TEST(Reassembly, RandomSegmentsAgainstAModel) {
         c.establish();
         std::vector<bool> known(3000);
         for (int i = 0; i < 60; ++i) {
-            const uint32_t from = random() % 3000;
-            const uint32_t to = std::min<uint32_t>(3000, from + 1 + random() % 300);
+            const auto from = static_cast<uint32_t>(random() % 3000);
+            const auto to = std::min<uint32_t>(3000, from + 1 + static_cast<uint32_t>(random() % 300));
             arrive(c, from, to);
             std::fill(known.begin() + from, known.begin() + to, true);
             const auto hole = static_cast<size_t>(std::find(known.begin(), known.end(), false) - known.begin());

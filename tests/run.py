@@ -235,7 +235,8 @@ class PythonResult(unittest.TestResult):
         self.report.ok(self.name(test))
 
     def addFailure(self, test, err):
-        self.report.fail(self.name(test), self._exc_info_to_string(err, test))
+        explain = getattr(test, "explain", lambda: "")
+        self.report.fail(self.name(test), self._exc_info_to_string(err, test) + explain())
 
     addError = addFailure
 

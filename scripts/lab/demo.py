@@ -215,7 +215,7 @@ It goes on until Ctrl-C, joined to this machine's network. To try, from another 
   http://{net.BALANCER}/          live prices, in a browser or with curl
   {ctl} status
   {ctl} show servers
-  {ctl} server drain tickers/{SERVERS[0]}
+  {ctl} server drain demo/{SERVERS[0]}
   {ctl} events --follow
   curl --unix-socket {self.millrace.run_directory}/admin.sock http://localhost/v1/status
 Logs: {self.lab.directory}""", flush=True)

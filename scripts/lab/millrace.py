@@ -21,6 +21,9 @@ INTERFACES = """
 schema = 1
 [dataplane]
 cores = {cores}
+relays_max = 20000
+chunk_memory = "256MiB"
+idle_sleep = "{idle_sleep}"
 [[interface]]
 name = "clients"
 driver = "{driver}"
@@ -47,9 +50,10 @@ def backend(servers, name="servers", health=HEALTH, more=""):
     return text + (f"[backend.health]\n{health}\n" if health else "")
 
 
-def interfaces(driver="af_xdp", cores=(0,)):
-    """The dataplane and interface tables of a lab, with every address that the lab gives the balancer."""
-    return INTERFACES.format(driver=driver, cores=list(cores))
+def interfaces(driver="af_xdp", cores=(0,), idle_sleep="50us"):
+    """The dataplane and interface tables of a lab, with every address that the lab gives the balancer. A worker that
+    sleeps leaves a core that it shares to clients and servers."""
+    return INTERFACES.format(driver=driver, cores=list(cores), idle_sleep=idle_sleep)
 
 
 class Refused(Exception):

@@ -10,6 +10,7 @@ Names carry this process's id, so that several labs live side by side; what a ki
 next one that starts. Everything else is removed when the `with` block ends, on Ctrl-C and SIGTERM too.
 """
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -62,6 +63,11 @@ def _in_child():
     """Runs in a started process before its program: it dies with the lab, and Ctrl-C reaches it only through the lab."""
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     os.setsid()
+
+
+def _enter_namespace(file):
+    if _libc.setns(file.fileno(), 0x40000000) != 0:  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _on_signal(number, _frame):
@@ -148,6 +154,17 @@ class Lab:
     def run_in(self, namespace, *argv):
         """Runs a command inside one of the namespaces to its end and returns what it printed."""
         return run("ip", "netns", "exec", namespace, *argv)
+
+    @contextlib.contextmanager
+    def inside(self, namespace):
+        """Sockets that this thread opens in the block belong to the namespace, for as long as they live."""
+        with open("/proc/thread-self/ns/net", encoding="ascii") as own, \
+                open(f"/run/netns/{namespace}", encoding="ascii") as other:
+            _enter_namespace(other)
+            try:
+                yield
+            finally:
+                _enter_namespace(own)
 
     def start(self, namespace, *argv, **popen):
         """Starts a process inside a namespace; the lab ends it when the lab ends. Extra arguments go to Popen."""

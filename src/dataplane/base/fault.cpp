@@ -14,7 +14,9 @@ constexpr std::string_view names[] = {
 
 }  // namespace
 
-std::span<const std::string_view> fault_names() { return names; }
+std::span<const std::string_view> fault_names() {
+    return names;
+}
 
 #if MILLRACE_FAULTS
 namespace {
@@ -35,9 +37,13 @@ Fault& selection() {
 
 }  // namespace
 
-Fault selected_fault() { return selection(); }
+Fault selected_fault() {
+    return selection();
+}
 
-void select_fault(Fault fault) { selection() = fault; }
+void select_fault(Fault fault) {
+    selection() = fault;
+}
 #endif
 
 }  // namespace millrace

@@ -26,9 +26,13 @@ Fault selected_fault();
 /// Chooses a fault from a test.
 void select_fault(Fault fault);
 
-inline bool fault(Fault candidate) { return selected_fault() == candidate; }
+inline bool fault(Fault candidate) {
+    return selected_fault() == candidate;
+}
 #else
-constexpr bool fault(Fault) { return false; }
+constexpr bool fault(Fault) {
+    return false;
+}
 #endif
 
 }  // namespace millrace

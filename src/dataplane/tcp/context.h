@@ -61,8 +61,8 @@ class FunctionRef<Result(Arguments...)> {
 using Consumer = FunctionRef<size_t(std::span<const uint8_t>)>;
 
 /// Takes a segment to send. Its pieces are valid only during the call; it can't fail (see segment_credit of flush).
-/// `header.source` stays unset: the owner fills it from `local_id`.
-using Emit = FunctionRef<void(const wire::OutboundSegment&)>;
+/// `header.source` stays unset: the owner fills it from `local_id`, in place.
+using Emit = FunctionRef<void(wire::OutboundSegment&)>;
 
 enum EventBit : uint16_t {
     event_established = 0x01,  ///< the connection can send

@@ -214,7 +214,8 @@ uint32_t HalfOpenTable::poll(const Context& ctx, size_t entries_max, uint32_t se
             ++ctx.counters.syn_retransmissions;
             entry.sent_at = static_cast<uint32_t>(ctx.now);
             ++emitted;
-            emit(syn_ack(ctx, entry));
+            OutboundSegment segment = syn_ack(ctx, entry);
+            emit(segment);
         }
         scan_ = (scan_ + 1) & (entries_.size() - 1);
     }

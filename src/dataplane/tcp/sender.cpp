@@ -39,7 +39,7 @@ class Flush {
 
     bool take_credit();
     void begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge);
-    void finish(const OutboundSegment& out);
+    void finish(OutboundSegment& out);
     uint32_t resend(Seq seq, store::ChunkId& cursor, Seq limit);
     void send_payload(uint32_t length, Seq queue_end);
     void note_fin_sent();
@@ -98,7 +98,7 @@ void Flush::begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge) {
     hot_.clear(flag_ack_pending);
 }
 
-void Flush::finish(const OutboundSegment& out) {
+void Flush::finish(OutboundSegment& out) {
     ++result_.segments;
     ++ctx_.counters.segments_out;
     emit_(out);

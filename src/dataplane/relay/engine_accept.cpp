@@ -23,14 +23,14 @@ void Engine::segment_for_no_relay(Shard& shard, const wire::TcpSegment& segment,
     if (is_syn && config_->find_listener(segment.destination, segment.destination_port) != nullptr) {
         const std::optional<tcp::Seq> iss =
             waiting.verdict == Verdict::reuse ? std::optional(waiting.iss) : std::nullopt;
-        if (const auto syn_ack = shard.half_open.on_syn(ctx, segment, local_id, iss)) ip_.send_or_drop(*syn_ack, now_);
+        if (auto syn_ack = shard.half_open.on_syn(ctx, segment, local_id, iss)) ip_.send_or_drop(*syn_ack, now_);
         return;
     }
     reset_stranger(segment, local_id);
 }
 
 void Engine::reset_stranger(const wire::TcpSegment& segment, uint16_t local_id) {
-    if (const auto reset = tcp::reset_for_unknown(segment, local_id)) {
+    if (auto reset = tcp::reset_for_unknown(segment, local_id)) {
         ++stats_.worker.unknown_flow_resets;
         ip_.send_or_drop(*reset, now_);
     }
@@ -107,7 +107,7 @@ void Engine::poll_half_open(Shard& shard) {
     // The whole table in 100 ms, in steps of a millisecond.
     const size_t step = std::max<size_t>(shard.half_open.capacity() / 100, 64);
     shard.half_open.poll(context(shard), step, 64,
-                         [&](const wire::OutboundSegment& segment) { ip_.send_or_drop(segment, now_); });
+                         [&](wire::OutboundSegment& segment) { ip_.send_or_drop(segment, now_); });
 }
 
 }  // namespace millrace::relay

@@ -90,7 +90,7 @@ Engine::Outcome Engine::flush_side(Ref r, Side side) {
     net::Path path;
     if (ip_.path(ep.hot.peer, now_, path) != net::PathState::ready) return Outcome::unresolved;
     const uint32_t credit = std::min(ip_.credit(path), segments_per_flush);
-    const tcp::FlushResult result = tcp::flush(ctx, ep, space, credit, [&](const wire::OutboundSegment& segment) {
+    const tcp::FlushResult result = tcp::flush(ctx, ep, space, credit, [&](wire::OutboundSegment& segment) {
         ip_.send(path, segment);
     });
     if (result.wants_credit) return Outcome::wants_credit;

@@ -13,9 +13,9 @@ namespace millrace::net {
 /// A received Ethernet frame, borrowed for the duration of the call that carries it.
 struct InboundFrame {
     std::span<const uint8_t> bytes;
-    uint16_t interface = 0;         ///< index of the interface in the configuration
+    uint16_t interface = 0;           ///< index of the interface in the configuration
     bool checksums_verified = false;  ///< the device checked the IP and TCP checksums and found them good
-    bool learn_only = false;  ///< another worker's copy of a neighbour's message: learn from it, don't answer
+    bool learn_only = false;          ///< another worker's copy of a neighbour's message: learn from it, don't answer
 };
 
 /// Where a worker's frames go. One per worker; called by its thread alone.

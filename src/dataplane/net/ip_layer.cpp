@@ -1,25 +1,35 @@
 #include "dataplane/net/ip_layer.h"
 
-#include <array>
+#include <algorithm>
+
+#include "dataplane/base/fault.h"
 
 namespace millrace::net {
 namespace {
 
-constexpr TimeUs poll_interval_us = 10 * us_per_ms;
+constexpr TimeUs poll_interval_us = us_per_ms;
 
 }  // namespace
 
 IpLayer::IpLayer(FrameSink& sink, std::vector<MacAddress> macs, uint32_t neighbours_max)
-    : sink_(sink), macs_(std::move(macs)), neighbours_(neighbours_max) {}
+    : sink_(sink), macs_(std::move(macs)), neighbours_(neighbours_max) {
+    unannounced_.reserve(local_address_max);
+}
 
 void IpLayer::set_config(const config::RuntimeConfig& config, bool announce) {
+    const auto before = config_ == nullptr ? std::span<const config::LocalAddress>{} : config_->local_addresses();
+    const auto now = config.local_addresses();
     config_ = &config;
-    // Ids never change, so only addresses that were appended are new.
-    if (!announce) announced_ = config.local_addresses().size();
+    std::erase_if(unannounced_, [&](uint16_t id) { return !now[id].present; });
+    for (uint16_t id = 0; announce && id < now.size(); ++id) {
+        const bool known = id < before.size() && before[id].present && before[id].interface == now[id].interface;
+        if (now[id].present && !known && !std::ranges::count(unannounced_, id)) unannounced_.push_back(id);
+    }
 }
 
 wire::LinkHeader IpLayer::link_to(uint16_t interface, const MacAddress& destination) const {
-    return {macs_[interface], destination, interface_record(interface).vlan};
+    const uint16_t vlan = fault(Fault::net_frame_without_vlan) ? uint16_t{0} : interface_record(interface).vlan;
+    return {macs_[interface], destination, vlan};
 }
 
 bool IpLayer::is_ours(uint16_t interface, const IpAddress& address) const {
@@ -27,32 +37,43 @@ bool IpLayer::is_ours(uint16_t interface, const IpAddress& address) const {
     return id != no_slot && config_->local_addresses()[id].interface == interface;
 }
 
-const config::LocalAddress* IpLayer::source_on(uint16_t interface, bool v4) const {
-    for (const config::LocalAddress& local : config_->local_addresses())
-        if (local.present && local.interface == interface && local.address.is_v4() == v4) return &local;
-    return nullptr;
+/// The address to ask for `target` from: one of its own network, since a neighbour may ignore others; else any of its
+/// family on the link.
+const LocalAddressRecord* IpLayer::source_for(uint16_t interface, const IpAddress& target) const {
+    const LocalAddressRecord* any = nullptr;
+    for (const LocalAddressRecord& local : config_->snapshot().local_addresses()) {
+        if (local.interface != interface || local.address.is_v4() != target.is_v4()) continue;
+        if (target.in_prefix(local.address, local.prefix_length)) return &local;
+        if (any == nullptr) any = &local;
+    }
+    return any;
 }
 
 void IpLayer::on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
     switch (frame.kind) {
-        case wire::FrameKind::arp: on_arp(inbound, frame.arp, now); break;
-        case wire::FrameKind::ndp_solicitation: on_solicitation(inbound, frame, now); break;
+        case wire::FrameKind::arp:
+            on_arp(inbound, frame.arp, now);
+            break;
+        case wire::FrameKind::ndp_solicitation:
+            on_solicitation(inbound, frame, now);
+            break;
         case wire::FrameKind::ndp_advertisement:
-            if (frame.ndp.has_link_address)
-                neighbours_.learn(inbound.interface, frame.ndp.target, frame.ndp.link_address, frame.ndp.is_solicited,
-                                  now);
+            on_advertisement(inbound, frame.ndp, now);
             break;
         case wire::FrameKind::icmp_echo_request:
             if (!inbound.learn_only) on_echo_request(inbound, frame);
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
 void IpLayer::on_arp(const InboundFrame& inbound, const wire::ArpPacket& packet, TimeUs now) {
     const bool for_us = is_ours(inbound.interface, packet.target);
-    neighbours_.learn(inbound.interface, packet.sender, packet.sender_mac, for_us && !packet.is_request, now);
-    if (!packet.is_request || !for_us || inbound.learn_only) return;
+    neighbours_.learn(inbound.interface, packet.sender,
+                      {.mac = packet.sender_mac, .solicited = for_us && !packet.is_request}, now);
+    const bool learn_only = inbound.learn_only && !fault(Fault::net_answers_learn_only);
+    if (!packet.is_request || !for_us || learn_only) return;
     const std::span<uint8_t> room = sink_.reserve(inbound.interface);
     const MacAddress& mac = macs_[inbound.interface];
     const wire::ArpPacket answer{.is_request = false,
@@ -70,7 +91,7 @@ void IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFra
     const wire::NdpMessage& question = frame.ndp;
     const bool probe = question.source.is_unspecified();  // duplicate address detection, RFC 4862 §5.4
     if (!probe && question.has_link_address)
-        neighbours_.learn(inbound.interface, question.source, question.link_address, false, now);
+        neighbours_.learn(inbound.interface, question.source, {.mac = question.link_address}, now);
     if (inbound.learn_only || !is_ours(inbound.interface, question.target)) return;
     wire::NdpMessage answer;
     answer.source = question.target;
@@ -86,6 +107,17 @@ void IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFra
         sink_.commit(inbound.interface, length);
         ++counters_.ndp_answered;
     }
+}
+
+void IpLayer::on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now) {
+    NeighbourClaim claim{.mac = std::nullopt, .solicited = message.is_solicited, .overrides = message.is_override};
+    if (message.has_link_address) claim.mac = message.link_address;
+    neighbours_.learn(inbound.interface, message.target, claim, now);
+}
+
+void IpLayer::on_answerable_syn(uint16_t interface, const wire::ParsedFrame& frame, TimeUs now) {
+    const std::optional<config::NextHop> hop = config_->routes().lookup(frame.tcp.source);
+    if (hop && hop->interface == interface) neighbours_.suppose(interface, hop->address, frame.source_mac, now);
 }
 
 void IpLayer::on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame) {
@@ -113,39 +145,42 @@ PathState IpLayer::path(const IpAddress& peer, TimeUs now, Path& path) {
     return PathState::ready;
 }
 
-void IpLayer::send(const Path& path, const wire::OutboundSegment& segment) {
-    wire::OutboundSegment addressed = segment;
-    addressed.header.source = config_->local_addresses()[segment.local_id].address;
+void IpLayer::send(const Path& path, wire::OutboundSegment& segment) {
+    segment.header.source = config_->local_addresses()[segment.local_id].address;
     const std::span<uint8_t> room = sink_.reserve(path.interface);
-    if (const size_t length = wire::write_tcp(room, path.link, addressed, {}))
+    if (const size_t length = wire::write_tcp(room, path.link, segment, {}))
         sink_.commit(path.interface, length);
     else
         ++counters_.no_credit_dropped;
 }
 
-void IpLayer::send_or_drop(const wire::OutboundSegment& segment, TimeUs now) {
+void IpLayer::send_or_drop(wire::OutboundSegment& segment, TimeUs now) {
     Path path;
     switch (this->path(segment.header.destination, now, path)) {
-        case PathState::ready: send(path, segment); break;
-        case PathState::unresolved: ++counters_.unresolved_dropped; break;
-        case PathState::unreachable: ++counters_.unreachable_dropped; break;
+        case PathState::ready:
+            send(path, segment);
+            break;
+        case PathState::unresolved:
+            ++counters_.unresolved_dropped;
+            break;
+        case PathState::unreachable:
+            ++counters_.unreachable_dropped;
+            break;
     }
 }
 
 void IpLayer::poll(TimeUs now) {
-    const auto locals = config_->local_addresses();
-    for (; announced_ < locals.size() && sink_.credit(locals[announced_].interface) > 1; ++announced_)
-        if (locals[announced_].present) announce(locals[announced_]);
     if (now - polled_at_ < poll_interval_us) return;
     polled_at_ = now;
-    std::array<Solicitation, 32> questions;
-    const size_t count = neighbours_.due(questions, 1024, now);
-    for (size_t i = 0; i < count; ++i) solicit(questions[i]);
+    for (const Solicitation& question : neighbours_.questions()) solicit(question);
+    neighbours_.clear_questions();
+    if (!unannounced_.empty())
+        std::erase_if(unannounced_, [&](uint16_t id) { return announce(config_->local_addresses()[id]); });
 }
 
 void IpLayer::solicit(const Solicitation& question) {
     const bool v4 = question.target.is_v4();
-    const config::LocalAddress* source = source_on(question.interface, v4);
+    const LocalAddressRecord* source = source_for(question.interface, question.target);
     const std::span<uint8_t> room = sink_.reserve(question.interface);
     if (source == nullptr || room.empty()) return;
     size_t length;
@@ -172,16 +207,14 @@ void IpLayer::solicit(const Solicitation& question) {
     ++counters_.solicitations_sent;
 }
 
-void IpLayer::announce(const config::LocalAddress& local) {
+/// False when there is no room now.
+bool IpLayer::announce(const config::LocalAddress& local) {
     const std::span<uint8_t> room = sink_.reserve(local.interface);
     const MacAddress& mac = macs_[local.interface];
     size_t length;
     if (local.address.is_v4()) {
-        const wire::ArpPacket packet{.is_request = true,
-                                     .sender_mac = mac,
-                                     .sender = local.address,
-                                     .target_mac = {},
-                                     .target = local.address};
+        const wire::ArpPacket packet{
+            .is_request = true, .sender_mac = mac, .sender = local.address, .target_mac = {}, .target = local.address};
         length = wire::write_arp(room, link_to(local.interface, wire::broadcast_mac), packet);
     } else {
         wire::NdpMessage message;
@@ -191,10 +224,12 @@ void IpLayer::announce(const config::LocalAddress& local) {
         message.has_link_address = true;
         message.link_address = mac;
         message.is_override = true;
-        length = wire::write_ndp_advertisement(
-            room, link_to(local.interface, wire::multicast_mac(message.destination)), message);
+        length = wire::write_ndp_advertisement(room, link_to(local.interface, wire::multicast_mac(message.destination)),
+                                               message);
     }
-    if (length != 0) sink_.commit(local.interface, length);
+    if (length == 0) return false;
+    sink_.commit(local.interface, length);
+    return true;
 }
 
 }  // namespace millrace::net

@@ -35,7 +35,7 @@ struct IpCounters {
     uint64_t solicitations_sent = 0;
     uint64_t unresolved_dropped = 0;  ///< packets of no relay (SYN-ACK, RST) whose neighbour was not known
     uint64_t unreachable_dropped = 0;
-    uint64_t no_credit_dropped = 0;   ///< likewise, when the device had no room
+    uint64_t no_credit_dropped = 0;  ///< likewise, when the device had no room
 };
 
 class IpLayer {
@@ -43,12 +43,16 @@ class IpLayer {
     /// `macs` by interface index. The sink must outlive this.
     IpLayer(FrameSink& sink, std::vector<MacAddress> macs, uint32_t neighbours_max);
 
-    /// From now on with this configuration; it must live until the next one is set. Announces every new address of
-    /// ours on its link (RFC 5227 §2.3, RFC 9131) from the next poll() on when `announce`.
+    /// From now on with this configuration; the one before must live until this returns. Announces every address that
+    /// is new on its link (once: RFC 5227 §2.3, RFC 9131) from the next poll() on when `announce`.
     void set_config(const config::RuntimeConfig& config, bool announce);
 
     /// Handles an ARP, NDP or ICMP frame. ICMP errors are left to the caller.
     void on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+
+    /// A SYN for a listener came: unless the way back is known, take it to be the way that the SYN came by, so that the
+    /// first SYN is answered at once instead of the second. For frames to our own MAC address.
+    void on_answerable_syn(uint16_t interface, const wire::ParsedFrame& frame, TimeUs now);
 
     /// The way to a peer. `path` is filled only when the state is ready.
     PathState path(const IpAddress& peer, TimeUs now, Path& path);
@@ -56,13 +60,13 @@ class IpLayer {
     /// Frames that may be sent on the path's interface now.
     uint32_t credit(const Path& path) { return sink_.credit(path.interface); }
 
-    /// Sends a segment; its header.source is filled from its local_id here. Needs credit.
-    void send(const Path& path, const wire::OutboundSegment& segment);
+    /// Sends a segment; its header.source is filled in here from its local_id. Needs credit.
+    void send(const Path& path, wire::OutboundSegment& segment);
 
     /// For segments of no relay: resolves, sends or drops and counts.
-    void send_or_drop(const wire::OutboundSegment& segment, TimeUs now);
+    void send_or_drop(wire::OutboundSegment& segment, TimeUs now);
 
-    /// Solicitations and announcements that are due. Cheap; call it every iteration.
+    /// Sends the questions and announcements that are due. Cheap; call it every iteration.
     void poll(TimeUs now);
 
     const NeighbourTable& neighbours() const { return neighbours_; }
@@ -74,19 +78,20 @@ class IpLayer {
     }
     wire::LinkHeader link_to(uint16_t interface, const MacAddress& destination) const;
     bool is_ours(uint16_t interface, const IpAddress& address) const;
-    const config::LocalAddress* source_on(uint16_t interface, bool v4) const;
+    const LocalAddressRecord* source_for(uint16_t interface, const IpAddress& target) const;
     void on_arp(const InboundFrame& inbound, const wire::ArpPacket& packet, TimeUs now);
     void on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+    void on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now);
     void on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame);
     void solicit(const Solicitation& question);
-    void announce(const config::LocalAddress& local);
+    bool announce(const config::LocalAddress& local);
 
     FrameSink& sink_;
     std::vector<MacAddress> macs_;
     NeighbourTable neighbours_;
     const config::RuntimeConfig* config_ = nullptr;
     IpCounters counters_;
-    size_t announced_ = 0;  // addresses before this one were announced
+    std::vector<uint16_t> unannounced_;  // ids of local addresses
     TimeUs polled_at_ = 0;
 };
 

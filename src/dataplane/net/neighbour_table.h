@@ -2,15 +2,20 @@
 // neighbour discovery (RFC 4861 §7.3), one state machine for both. Each worker has its own; the messages that teach it
 // are given to every worker. Packets never wait here: who can't send yet tries again when `changes()` has moved.
 //
-//            use                     answer                    30 s, then use
-//   (none) ───────► incomplete ───────────────► reachable ─────────────────────► stale ──(unicast probes)
-//                    │  ▲  asks every second       ▲                               │ │
-//                    └──┘  as long as it is used   └────────── answer ─────────────┘ └─ 3 unanswered ─► incomplete
+//                         ┌────────────── answer ─────────────┐
+//           use           │  answer               30 s, use   ▼
+//   (none) ─────► incomplete ───────► reachable ──────────► stale ◄──── sender of a SYN, (none) before
+//                 │  ▲    │ ▲            ▲                   │ │ ▲
+//                 └──┘    │ │            └────── answer ─────┘ │ └───── another address, unasked for
+//        asks each second │ └── 3 unicast questions unanswered ┘
+//                         └── heard of, unasked for ─► stale
 //
-// Only neighbours that we want to reach get an entry, so a flood of foreign ARP costs nothing. When the table is full,
-// the entry of a probe window that was used longest ago gives way.
+// Every question is caused by a use, at most one a second for a neighbour: nothing runs over the table. Only neighbours
+// that we want to reach get an entry, so a flood of foreign ARP costs nothing. An entry may stand in a few places only;
+// when all are taken, one gives way that no answer has proven, else the one that was used longest ago.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -25,29 +30,44 @@ namespace millrace::net {
 
 /// A question that the owner has to send out now.
 struct Solicitation {
-    IpAddress target;
-    uint16_t interface;
+    IpAddress target{};
+    uint16_t interface = 0;
     std::optional<MacAddress> unicast_to;  ///< where it was last seen; empty: broadcast or solicited-node multicast
+};
+
+/// What a message says of a neighbour (RFC 4861 §7.2.5).
+struct NeighbourClaim {
+    std::optional<MacAddress> mac;  ///< an answer to a unicast question may leave it out
+    bool solicited = false;         ///< answers our own question, which alone proves that the neighbour hears us
+    bool overrides = true;          ///< may replace another address that is known
 };
 
 class NeighbourTable {
   public:
     static constexpr uint32_t reachable_ms = 30'000;
     static constexpr uint32_t retry_ms = 1'000;
-    static constexpr uint8_t unicast_probes = 3;
+    static constexpr uint8_t unicast_questions = 3;
+    /// Most questions between two calls of clear_questions(). What finds no room is asked at a later use: this bounds
+    /// the broadcasts that a flood of spoofed SYNs can make us send.
+    static constexpr size_t question_max = 16;
 
-    /// `capacity` is a power of two; the memory is taken here and never grows.
+    /// `capacity` is a power of two, at least 16; the memory is taken here and never grows.
     explicit NeighbourTable(uint32_t capacity);
 
-    /// The address of a neighbour to send to now, or null while it is unresolved (a solicitation is then due).
+    /// The address of a neighbour to send to now, or null while it is unresolved.
     const MacAddress* resolve(uint16_t interface, const IpAddress& address, TimeUs now);
 
-    /// An answer or announcement came. Updates an entry that exists; `confirmed` is true for an answer to our own
-    /// question, which alone proves that the neighbour hears us (RFC 4861 §7.3.1).
-    void learn(uint16_t interface, const IpAddress& address, const MacAddress& mac, bool confirmed, TimeUs now);
+    /// A message about a neighbour came. Changes an entry that exists, never makes one.
+    void learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now);
 
-    /// Writes the solicitations that are due now into `out` and returns how many. Looks at `scan` entries a call.
-    size_t due(std::span<Solicitation> out, uint32_t scan, TimeUs now);
+    /// A packet that will be answered came from there: unless something is known of the neighbour, send to `mac` and
+    /// verify it. Anything that is known (even that it doesn't answer) outweighs this, so that a spoofed packet can't
+    /// keep a neighbour's true address out.
+    void suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now);
+
+    /// The questions that the uses since clear_questions() have caused.
+    std::span<const Solicitation> questions() const { return std::span(questions_).first(question_count_); }
+    void clear_questions() { question_count_ = 0; }
 
     /// Moves whenever an unresolved neighbour becomes resolved.
     uint64_t changes() const { return changes_; }
@@ -64,21 +84,26 @@ class NeighbourTable {
         uint16_t interface;
         NeighbourState state;
         bool in_use;
-        uint8_t probes;          // unanswered ones since the last confirmation
-        uint32_t confirmed_ms;
+        bool proven;            // an answer confirmed `mac`, and nothing has put it in doubt since
+        uint8_t questions;      // unanswered unicast ones
+        uint32_t confirmed_ms;  // or made
         uint32_t asked_ms;
         uint32_t used_ms;
     };
 
     static constexpr uint32_t window = 16;  // entries from the hashed place on in which an address may stand
 
-    Entry* find(uint16_t interface, const IpAddress& address);
-    Entry& make_room(uint16_t interface, const IpAddress& address, uint32_t now_ms);
+    static bool is_live(const Entry& entry, uint32_t now_ms);
     uint32_t place(uint16_t interface, const IpAddress& address) const;
+    Entry* find(uint16_t interface, const IpAddress& address, uint32_t now_ms);
+    Entry& make(uint16_t interface, const IpAddress& address, NeighbourState state, uint32_t now_ms);
+    static void doubt(Entry& entry);
+    void ask(Entry& entry, uint32_t now_ms);
 
     std::vector<Entry> entries_;
     uint32_t mask_;
-    uint32_t scan_ = 0;
+    std::array<Solicitation, question_max> questions_;
+    size_t question_count_ = 0;
     uint64_t changes_ = 0;
     uint64_t evicted_total_ = 0;
 };

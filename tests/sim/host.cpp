@@ -112,6 +112,28 @@ void Host::set_reading(SocketId id, bool reading) {
     hand_over(id);
 }
 
+void Host::restart() {
+    std::optional<store::ChunkStore> joined = store::ChunkStore::join({arena_.get(), options_.arena_bytes});
+    if (!joined) {
+        violations_.push_back("the arena can't be joined");
+        return;
+    }
+    chunks_ = *joined;
+    chunks_.begin_recovery();
+    for (Socket& socket : sockets_) {
+        const bool sound =
+            !socket.in_use || tcp::for_each_chunk(chunks_, socket.hot, socket.warm,
+                                                  [&](store::ChunkId id) { return chunks_.mark_live(id); });
+        if (!sound) violations_.push_back("a record names a chunk that is not live");
+        socket.dirty = true;
+    }
+    chunks_.end_recovery();
+    challenges_ = {};
+    std::fill(half_open_memory_.begin(), half_open_memory_.end(), tcp::HalfOpen{});
+    half_open_ = tcp::HalfOpenTable(half_open_memory_);
+    time_wait_ = tcp::TimeWaitTable(time_wait_memory_);
+}
+
 uint32_t Host::receive_space(const Socket& socket) const {
     const size_t used = socket.buffered.size();
     return used < options_.receive_buffer_bytes ? static_cast<uint32_t>(options_.receive_buffer_bytes - used) : 0;

@@ -64,6 +64,9 @@ class Host : public Node {
     void abort(SocketId id);
     /// While false, incoming bytes stay in the receive buffer and the window closes.
     void set_reading(SocketId id, bool reading);
+    /// The process dies and a new one takes over what lies in memory: records, chunks, TIME_WAIT entries, secrets.
+    /// Lists of the store are rebuilt from the records, half-open connections are lost.
+    void restart();
     /// Stops and resumes handing bytes to sockets: models memory that runs out although the window was promised.
     void set_refusing(bool refusing) { refusing_ = refusing; }
 

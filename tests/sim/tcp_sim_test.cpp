@@ -272,6 +272,22 @@ TEST(TcpSim, ExhaustedChunksLoseNothing) {
     EXPECT_GT(exhausted, 0u);
 }
 
+// Nothing of a connection lies outside its record and chunks: both processes die again and again.
+TEST(TcpSim, ConnectionsSurviveTheirProcess) {
+    for_seeds(20, [](World& world) {
+        make_weather(world);
+        world.set_sizes(128 * 1024, 128 * 1024);
+        world.start();
+        EXPECT_TRUE(world.run(300, [&] { return world.server_application->opened; }));
+        for (uint64_t mark = 1; mark < 16; ++mark) {
+            EXPECT_TRUE(world.run(1200, [&] { return world.server_application->received >= mark * 8192; }));
+            world.server->restart();
+            world.client->restart();
+        }
+        world.expect_finished(1200);
+    });
+}
+
 TEST(TcpSim, ConnectionToADeadPeerTimesOut) {
     World world(1);
     world.set_sizes(100'000, 0);

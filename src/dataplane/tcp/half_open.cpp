@@ -203,7 +203,7 @@ uint32_t HalfOpenTable::poll(const Context& ctx, size_t entries_max, uint32_t se
     if (size_ == 0) return 0;
     for (size_t looked = 0; looked < std::min(entries_max, entries_.size()); ++looked) {
         HalfOpen& entry = entries_[scan_];
-        const uint64_t timeout = uint64_t{ctx.options.rto_initial_us} << entry.retransmissions;
+        const uint64_t timeout = uint64_t{ctx.options.rto_initial_us} << std::min<uint8_t>(entry.retransmissions, 16);
         const bool due = entry.in_use != 0 && age_us(ctx, entry) >= std::min<uint64_t>(timeout, ctx.options.rto_max_us);
         if (due && entry.retransmissions >= ctx.options.syn_ack_retries) {
             ++ctx.counters.half_open_expired;

@@ -1,0 +1,137 @@
+// The balancer as a node of the simulated network: the dataplane's own Worker (one, or several with frames handed over
+// between them as port/ does it), its shards in anonymous regions with seeded secrets, its statistics, its events, and
+// the control process's end of the rings. It recounts every gauge, flow and chunk from the relay records and collects
+// what does not agree. Single-threaded, virtual time.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <millrace/commands.h>
+#include <millrace/event_ring.h>
+#include <millrace/snapshot.h>
+
+#include "dataplane/worker/worker.h"
+#include "tests/sim/network.h"
+
+namespace millrace::sim {
+
+inline constexpr MacAddress balancer_mac{{2, 0, 0, 0, 0, 0xb0}};
+inline constexpr IpAddress balancer_v4 = IpAddress::v4(198, 18, 0, 1);
+inline constexpr IpAddress balancer_v4_second = IpAddress::v4(198, 18, 0, 2);
+inline constexpr uint16_t http_port = 80;
+inline constexpr uint16_t tcp_port = 81;
+
+/// Servers are given as addresses; their slots count from 0. One interface, an HTTP listener (slot 0) and a tcp
+/// listener (slot 1), both for backend 0. Tests change what they need before they build it.
+SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t workers = 1);
+
+struct BalancerOptions {
+    uint64_t seed = 1;
+    uint32_t ring_frames = 256;  ///< what the device takes of one worker between two polls
+};
+
+class Balancer : public Node {
+  public:
+    Balancer(const SnapshotBuilder& config, const BalancerOptions& options, TimeUs now);
+    ~Balancer() override;
+
+    void receive(std::span<const uint8_t> frame, TimeUs now) override;
+    std::optional<TimeUs> next_deadline(TimeUs now) override;
+    void poll(TimeUs now, const FrameSink& send) override;
+
+    /// A reload. False when the configuration is refused.
+    bool reload(const SnapshotBuilder& config);
+    /// Starts (or restarts) the control process's file.
+    void attach_control();
+    void control_server(uint16_t slot, ServerControl::Value value) {
+        commands_->servers[slot].word = ServerControl::pack(value);
+    }
+    /// A request into the ring of a worker, and the next answer out of it.
+    bool request(MessageType type, uint64_t id, std::span<const std::byte> payload, uint16_t worker = 0);
+    struct Reply {
+        MessageType type;
+        uint64_t request_id;
+        std::vector<std::byte> payload;
+    };
+    std::optional<Reply> reply(uint16_t worker = 0);
+    void abort_all(TimeUs now);
+
+    /// Recounts; what does not agree is collected, each with the time.
+    void check(TimeUs now);
+    const std::vector<std::string>& violations() const { return violations_; }
+    /// No relay, flow, chunk or half-open connection is left.
+    bool idle() const;
+    std::string leftovers() const;
+
+    relay::StatsBlock& stats(uint16_t worker = 0) { return *workers_[worker]->stats; }
+    template <typename Member>
+    uint64_t worker_total(Member relay::WorkerStats::*member) const {
+        uint64_t sum = 0;
+        for (const auto& unit : workers_) sum += unit->stats->worker.*member;
+        return sum;
+    }
+    tcp::Counters tcp_counters() const;
+    uint64_t chunk_bytes() const;
+    /// Everything written into the events ring since the last call, all workers.
+    std::vector<RelayEvent> events();
+    size_t shard_count() const { return shards_.size(); }
+    relay::Shard& shard(size_t number) { return *shards_[number]; }
+    void publish_gauges();
+
+  private:
+    struct Ring : net::FrameSink {
+        uint32_t credit(uint16_t) override { return left; }
+        std::span<uint8_t> reserve(uint16_t) override { return left == 0 ? std::span<uint8_t>{} : std::span(room); }
+        void commit(uint16_t, size_t length) override;
+
+        uint32_t left = 0;
+        std::array<uint8_t, 2048> room;
+        std::vector<std::vector<uint8_t>> frames;
+    };
+    struct Inbound {
+        std::vector<uint8_t> bytes;
+        bool learn_only;
+    };
+    struct Free {
+        void operator()(void* memory) const { std::free(memory); }
+    };
+    struct Unit {
+        Ring ring;
+        std::unique_ptr<relay::StatsBlock, Free> stats;
+        std::unique_ptr<WorkerEvents, Free> events;
+        std::vector<const relay::StatsBlock*> other_stats;
+        std::unique_ptr<worker::Worker> worker;
+        EventReader reader;
+        std::deque<Inbound> inbox;
+        MessageRingProducer requests;
+        MessageRingConsumer replies;
+    };
+
+    void make_shards(TimeUs now);
+    void make_workers();
+    void take_burst(uint16_t index, TimeUs now);
+    bool busy() const;
+    void expect(bool holds, const std::string& what);
+    void check_shard(const relay::Shard& shard);
+    void check_relay(const relay::Shard& shard, const relay::Relay& relay, uint64_t& chunk_bytes, uint64_t& flows);
+    void check_gauges();
+
+    BalancerOptions options_;
+    Random random_;
+    std::unique_ptr<const config::RuntimeConfig> config_;
+    std::unique_ptr<CommandsFile, Free> commands_;
+    std::vector<std::unique_ptr<CommandsFile, Free>> old_commands_;
+    std::vector<std::unique_ptr<relay::Shard>> shards_;
+    std::vector<uint16_t> owners_;
+    std::vector<std::unique_ptr<Unit>> workers_;
+    std::vector<std::string> violations_;
+    uint32_t send_queue_bytes_;
+    TimeUs now_ = 0;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,119 @@
+#include "tests/sim/station.h"
+
+namespace millrace::sim {
+
+void Peer::push() {
+    if (end_) return;
+    while (!unsent_.empty()) {
+        const std::string_view part = std::string_view(unsent_).substr(0, 16384);
+        const size_t taken =
+            station_.host_->send(socket_, {reinterpret_cast<const uint8_t*>(part.data()), part.size()});
+        unsent_.erase(0, taken);
+        if (taken < part.size()) return;
+    }
+    if (!finish_ || finished_) return;
+    finished_ = true;
+    station_.host_->shutdown(socket_);
+}
+
+void Peer::send(std::string_view bytes) {
+    unsent_.append(bytes);
+    push();
+}
+
+void Peer::shutdown() {
+    finish_ = true;
+    push();
+}
+
+void Peer::abort() {
+    if (end_) return;
+    station_.by_socket_.erase(socket_);
+    end_ = End::reset;
+    aborted = true;
+    station_.host_->abort(socket_);
+}
+
+void Peer::pause() {
+    if (!end_) station_.host_->set_reading(socket_, false);
+}
+
+void Peer::resume() {
+    if (!end_) station_.host_->set_reading(socket_, true);
+}
+
+Station::Station(Network& network, const StationOptions& options)
+    : mac_{{2, 0, 0, 0, static_cast<uint8_t>(options.server ? 2 : 1), options.number}},
+      address_(address_of(options.server, options.number)) {
+    HostOptions host;
+    host.mac = mac_;
+    host.address = address_;
+    host.gateway = balancer_mac;
+    host.tcp = options.tcp;
+    host.receive_buffer_bytes = options.receive_buffer_bytes;
+    host.seed = options.seed;
+    host_ = std::make_unique<Host>(host, *this);
+    network.attach(*host_, mac_, options.link);
+}
+
+void Station::listen(uint16_t port, Handler handler) {
+    handler_ = std::move(handler);
+    host_->listen(port);
+}
+
+Peer& Station::connect(uint16_t port, Handler on_change, const IpAddress& to) {
+    const SocketId id = host_->connect(to, port, next_port_++);
+    peers_.push_back(std::make_unique<Peer>(*this, id));
+    peers_.back()->on_change = std::move(on_change);
+    by_socket_[id] = peers_.back().get();
+    return *peers_.back();
+}
+
+Peer* Station::peer(SocketId id) {
+    const auto found = by_socket_.find(id);
+    return found == by_socket_.end() ? nullptr : found->second;
+}
+
+void Station::changed(Peer& peer) {
+    if (peer.on_change) peer.on_change(peer);
+}
+
+void Station::on_open(Host&, SocketId id) {
+    Peer* known = peer(id);
+    if (known == nullptr) {
+        peers_.push_back(std::make_unique<Peer>(*this, id));
+        known = by_socket_[id] = peers_.back().get();
+        known->on_change = handler_;
+    }
+    known->open_ = true;
+    known->push();
+    changed(*known);
+}
+
+void Station::on_data(Host&, SocketId id, std::span<const uint8_t> bytes) {
+    Peer* known = peer(id);
+    if (known == nullptr) return;
+    known->received.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    changed(*known);
+}
+
+void Station::on_writable(Host&, SocketId id) {
+    if (Peer* known = peer(id)) known->push();
+}
+
+void Station::on_peer_fin(Host&, SocketId id) {
+    Peer* known = peer(id);
+    if (known == nullptr) return;
+    known->fin = true;
+    changed(*known);
+}
+
+void Station::on_end(Host&, SocketId id, End how) {
+    Peer* known = peer(id);
+    if (known == nullptr) return;
+    by_socket_.erase(id);
+    known->end_ = how;
+    changed(*known);
+}
+
+}  // namespace millrace::sim

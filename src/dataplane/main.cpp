@@ -1,22 +1,21 @@
 // millrace-dataplane: the polling process. Joins the instance's files, starts EAL and the devices from the published
 // configuration, gives up root, and polls until SIGTERM.
 
+#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <memory>
-#include <string>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
-#include <vector>
-
-#include <CLI/CLI.hpp>
 #include <rte_cycles.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <string>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+#include <vector>
 
 #include "dataplane/app/instance.h"
 #include "dataplane/app/kernel_routes.h"
@@ -80,8 +79,7 @@ std::vector<port::Device> open_devices(const SnapshotView& config, const store::
     for (const InterfaceRecord& interface : config.interfaces()) {
         std::string error;
         port::Device device;
-        if (!open_device(config, interface, port::device_name(config, interface), rss_key, device, error))
-            give_up(error);
+        if (!open_device(config, interface, rss_key, device, error)) give_up(error);
         devices.push_back(device);
     }
     return devices;

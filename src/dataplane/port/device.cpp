@@ -1,12 +1,12 @@
 #include "dataplane/port/device.h"
 
-#include <rte_ethdev.h>
-#include <rte_mbuf.h>
-
 #include <algorithm>
 #include <cstring>
-#include <string_view>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
 #include <vector>
+
+#include "dataplane/port/eal.h"
 
 namespace millrace::port {
 namespace {
@@ -34,62 +34,69 @@ bool spread_by_rss(uint16_t port_id, const rte_eth_dev_info& info, const Datapla
     return rte_eth_dev_rss_reta_update(port_id, table.data(), info.reta_size) == 0;
 }
 
-}  // namespace
-
-bool open_device(const SnapshotView& config, const InterfaceRecord& interface, std::string_view device_name,
-                 const uint8_t (&rss_key)[40], Device& device, std::string& error) {
-    const std::string name{device_name};
+bool open_port(const SnapshotView& config, const InterfaceRecord& interface, const std::string& name,
+               uint16_t queue_count, const uint8_t (&rss_key)[40], Device& device, std::string& error) {
     auto fail = [&](const char* step, int code) {
         error = "interface '" + std::string(config.text(interface.name)) + "' (" + name + "): " + step + ": " +
                 std::strerror(-code);
         return false;
     };
-    if (const int code = rte_eth_dev_get_port_by_name(name.c_str(), &device.port_id); code != 0)
-        return fail("no such device", code);
+    uint16_t port_id = 0;
+    if (const int code = rte_eth_dev_get_port_by_name(name.c_str(), &port_id); code != 0)
+        return fail("the driver did not make the device (see the log file)", code);
     rte_eth_dev_info info{};
-    if (const int code = rte_eth_dev_info_get(device.port_id, &info); code != 0) return fail("no information", code);
+    if (const int code = rte_eth_dev_info_get(port_id, &info); code != 0) return fail("no information", code);
 
-    const DataplaneRecord& dataplane = config.dataplane();
-    device.queue_count = interface.queues;
     rte_eth_conf settings{};
-    const bool wants_rss = interface.queues > 1 && info.flow_type_rss_offloads != 0 && info.hash_key_size == 40;
+    const bool wants_rss = queue_count > 1 && info.flow_type_rss_offloads != 0 && info.hash_key_size == 40;
     std::vector<uint8_t> key(std::begin(rss_key), std::end(rss_key));
     if (wants_rss) {
         settings.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        settings.rx_adv_conf.rss_conf = {key.data(), 40, info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP)};
+        settings.rx_adv_conf.rss_conf = {key.data(), 40,
+                                         info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP)};
     }
-    const uint64_t checksum = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
-    settings.rxmode.offloads = info.rx_offload_capa & checksum;
-    if (const int code = rte_eth_dev_configure(device.port_id, device.queue_count, device.queue_count, &settings);
-        code != 0)
+    settings.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+    if (const int code = rte_eth_dev_configure(port_id, queue_count, queue_count, &settings); code != 0)
         return fail("configuring it failed", code);
 
-    device.pool = make_pool(interface, device.port_id, device.queue_count);
-    if (device.pool == nullptr) return fail("not enough memory for its frame pool", -ENOMEM);
-    for (uint16_t queue = 0; queue < device.queue_count; ++queue) {
-        if (const int code = rte_eth_rx_queue_setup(device.port_id, queue, interface.rx_descriptors, 0, nullptr,
-                                                    device.pool);
+    rte_mempool* pool = make_pool(interface, port_id, queue_count);
+    if (pool == nullptr) return fail("not enough memory for its frame pool", -ENOMEM);
+    for (uint16_t queue = 0; queue < queue_count; ++queue) {
+        if (const int code = rte_eth_rx_queue_setup(port_id, queue, interface.rx_descriptors, 0, nullptr, pool);
             code != 0)
             return fail("setting up a receive queue failed", code);
-        if (const int code = rte_eth_tx_queue_setup(device.port_id, queue, interface.tx_descriptors, 0, nullptr);
-            code != 0)
+        if (const int code = rte_eth_tx_queue_setup(port_id, queue, interface.tx_descriptors, 0, nullptr); code != 0)
             return fail("setting up a send queue failed", code);
+        device.queues.push_back({port_id, queue, pool});
     }
-    if (const int code = rte_eth_dev_start(device.port_id); code != 0) return fail("starting it failed", code);
+    if (const int code = rte_eth_dev_start(port_id); code != 0) return fail("starting it failed", code);
     // IPv6 neighbour discovery needs multicast groups; the kernel drivers know no allmulticast and deliver them anyway.
-    rte_eth_allmulticast_enable(device.port_id);
-    device.hardware_rss = wants_rss && spread_by_rss(device.port_id, info, dataplane);
+    rte_eth_allmulticast_enable(port_id);
+    device.hardware_rss = wants_rss && spread_by_rss(port_id, info, config.dataplane());
+    device.ports.push_back(port_id);
 
     rte_ether_addr mac{};
-    if (const int code = rte_eth_macaddr_get(device.port_id, &mac); code != 0) return fail("no MAC address", code);
+    if (const int code = rte_eth_macaddr_get(port_id, &mac); code != 0) return fail("no MAC address", code);
     std::copy(std::begin(mac.addr_bytes), std::end(mac.addr_bytes), device.mac.bytes.begin());
     return true;
 }
 
+}  // namespace
+
+bool open_device(const SnapshotView& config, const InterfaceRecord& interface, const uint8_t (&rss_key)[40],
+                 Device& device, std::string& error) {
+    const std::vector<std::string> names = device_names(config, interface);
+    const auto queues_each = static_cast<uint16_t>(interface.queues / names.size());
+    for (const std::string& name : names)
+        if (!open_port(config, interface, name, queues_each, rss_key, device, error)) return false;
+    return true;
+}
+
 void close_device(Device& device) {
-    rte_eth_dev_stop(device.port_id);
-    rte_eth_dev_close(device.port_id);
-    rte_mempool_free(device.pool);
+    for (const uint16_t port_id : device.ports) {
+        rte_eth_dev_stop(port_id);
+        rte_eth_dev_close(port_id);
+    }
 }
 
 }  // namespace millrace::port

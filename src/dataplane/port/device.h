@@ -1,9 +1,11 @@
-// One Ethernet device of DPDK: its queues, its mbuf pool, its start and its stop. The main thread opens and closes;
-// each queue pair belongs to one worker.
+// The network device behind one interface of the configuration: its queues, their mbuf pools, its start and its stop.
+// It may be several of DPDK's devices (ports), one for each queue. The main thread opens and closes; each queue pair
+// belongs to one worker.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <millrace/address.h>
 #include <millrace/snapshot.h>
@@ -12,18 +14,24 @@ struct rte_mempool;
 
 namespace millrace::port {
 
+/// One pair of a receive and a send queue.
+struct QueuePair {
+    uint16_t port_id;
+    uint16_t queue;
+    rte_mempool* pool;  ///< of every frame received here, and of those sent from here
+};
+
 struct Device {
-    uint16_t port_id = 0;
-    uint16_t queue_count = 0;
+    std::vector<uint16_t> ports;
+    std::vector<QueuePair> queues;
     MacAddress mac;
-    rte_mempool* pool = nullptr;  ///< of every frame it receives, and of those sent through it
     bool hardware_rss = false;  ///< the device spreads flows over its queues by our key
 };
 
-/// Configures and starts the device of `interface` with `queue_count` queue pairs. `rss_key` is the 40 B Toeplitz key;
-/// a device with RSS sends RETA class i to queue i modulo `shard_count` modulo `worker_count`.
-bool open_device(const SnapshotView& config, const InterfaceRecord& interface, std::string_view device_name,
-                 const uint8_t (&rss_key)[40], Device& device, std::string& error);
+/// Configures and starts the device of `interface` with all its queues. `rss_key` is the 40 B Toeplitz key; a device
+/// with RSS sends shard s to the queue of the worker that owns it: queue s modulo the number of workers.
+bool open_device(const SnapshotView& config, const InterfaceRecord& interface, const uint8_t (&rss_key)[40],
+                 Device& device, std::string& error);
 
 void close_device(Device& device);
 

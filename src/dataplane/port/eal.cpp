@@ -1,9 +1,8 @@
 #include "dataplane/port/eal.h"
 
+#include <algorithm>
 #include <rte_eal.h>
 #include <rte_errno.h>
-
-#include <algorithm>
 #include <vector>
 
 namespace millrace::port {
@@ -23,21 +22,29 @@ bool safe_in_device_argument(std::string_view text) {
     return !text.empty() && std::ranges::none_of(text, [](char c) { return c == ',' || c == '=' || c <= ' '; });
 }
 
-std::string device_argument(const SnapshotView& config, const InterfaceRecord& interface) {
-    const std::string name = device_name(config, interface);
+std::vector<std::string> device_arguments(const SnapshotView& config, const InterfaceRecord& interface) {
+    const std::vector<std::string> names = device_names(config, interface);
     const std::string device{config.text(interface.device)};
-    const std::string queues = std::to_string(interface.queues);
+    std::vector<std::string> arguments;
     switch (interface.driver) {
         case Driver::af_xdp:
-            return "--vdev=" + name + ",iface=" + device + ",start_queue=0,queue_count=" + queues;
+            for (size_t queue = 0; queue < names.size(); ++queue)
+                arguments.push_back("--vdev=" + names[queue] + ",iface=" + device +
+                                    ",start_queue=" + std::to_string(queue) + ",queue_count=1");
+            break;
         case Driver::af_packet:
-            return "--vdev=" + name + ",iface=" + device + ",qpairs=" + queues + ",framecnt=1024,qdisc_bypass=1";
+            arguments.push_back("--vdev=" + names[0] + ",iface=" + device +
+                                ",qpairs=" + std::to_string(interface.queues) + ",framecnt=1024,qdisc_bypass=1");
+            break;
         case Driver::memif:
-            return "--vdev=" + name + ",socket=" + device + ",socket-abstract=no,id=0,role=" +
-                   (interface.memif_server != 0 ? "server" : "client") + ",rsize=11";
-        case Driver::pci: return "--allow=" + name;
+            arguments.push_back("--vdev=" + names[0] + ",socket=" + device + ",socket-abstract=no,id=0,role=" +
+                                (interface.memif_server != 0 ? "server" : "client") + ",rsize=11");
+            break;
+        case Driver::pci:
+            arguments.push_back("--allow=" + names[0]);
+            break;
     }
-    return {};
+    return arguments;
 }
 
 // The libraries to load: naming them keeps EAL from loading every driver on the machine.
@@ -49,10 +56,17 @@ std::vector<std::string> driver_arguments(const SnapshotView& config) {
     };
     for (const InterfaceRecord& interface : config.interfaces()) {
         switch (interface.driver) {
-            case Driver::af_xdp: add("librte_net_af_xdp.so.23"); break;
-            case Driver::af_packet: add("librte_net_af_packet.so.23"); break;
-            case Driver::memif: add("librte_net_memif.so.23"); break;
-            case Driver::pci: return {};  // any NIC driver may be needed: let EAL load its whole driver folder
+            case Driver::af_xdp:
+                add("librte_net_af_xdp.so.23");
+                break;
+            case Driver::af_packet:
+                add("librte_net_af_packet.so.23");
+                break;
+            case Driver::memif:
+                add("librte_net_memif.so.23");
+                break;
+            case Driver::pci:
+                return {};  // any NIC driver may be needed: let EAL load its whole driver folder
         }
     }
     return arguments;
@@ -60,15 +74,25 @@ std::vector<std::string> driver_arguments(const SnapshotView& config) {
 
 }  // namespace
 
-std::string device_name(const SnapshotView& config, const InterfaceRecord& interface) {
+std::vector<std::string> device_names(const SnapshotView& config, const InterfaceRecord& interface) {
     const auto index = std::to_string(&interface - config.interfaces().data());
+    std::vector<std::string> names;
     switch (interface.driver) {
-        case Driver::af_xdp: return "net_af_xdp" + index;
-        case Driver::af_packet: return "net_af_packet" + index;
-        case Driver::memif: return "net_memif" + index;
-        case Driver::pci: return std::string(config.text(interface.device));
+        case Driver::af_xdp:
+            for (uint16_t queue = 0; queue < interface.queues; ++queue)
+                names.push_back("net_af_xdp" + index + "_" + std::to_string(queue));
+            break;
+        case Driver::af_packet:
+            names.push_back("net_af_packet" + index);
+            break;
+        case Driver::memif:
+            names.push_back("net_memif" + index);
+            break;
+        case Driver::pci:
+            names.emplace_back(config.text(interface.device));
+            break;
     }
-    return {};
+    return names;
 }
 
 bool start_eal(std::string_view instance, const SnapshotView& config, std::string& error) {
@@ -93,7 +117,7 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
             error = "interface '" + std::string(config.text(interface.name)) + "': its device name is not usable";
             return false;
         }
-        arguments.push_back(device_argument(config, interface));
+        for (std::string& argument : device_arguments(config, interface)) arguments.push_back(std::move(argument));
     }
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -104,6 +128,8 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
     return true;
 }
 
-void stop_eal() { rte_eal_cleanup(); }
+void stop_eal() {
+    rte_eal_cleanup();
+}
 
 }  // namespace millrace::port

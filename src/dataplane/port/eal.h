@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <millrace/snapshot.h>
 
@@ -17,7 +18,8 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
 /// Stops what start_eal started.
 void stop_eal();
 
-/// The EAL name of the device behind an interface: the virtual device's, or the PCI address.
-std::string device_name(const SnapshotView& config, const InterfaceRecord& interface);
+/// The EAL names of the devices behind an interface: the PCI address, or those of its virtual devices. AF_XDP has one
+/// for each queue, because its driver knows only queue counts that ethtool calls "combined", and a veth has none.
+std::vector<std::string> device_names(const SnapshotView& config, const InterfaceRecord& interface);
 
 }  // namespace millrace::port

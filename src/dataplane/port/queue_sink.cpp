@@ -1,17 +1,15 @@
 #include "dataplane/port/queue_sink.h"
 
-#include <rte_ethdev.h>
-
 #include <algorithm>
+#include <rte_ethdev.h>
 
 #include <millrace/assert.h>
 
 namespace millrace::port {
 
-QueueSink::QueueSink(std::span<const Device> devices, uint16_t queue) : queue_id_(queue) {
+QueueSink::QueueSink(std::span<const Device> devices, uint16_t queue) {
     queues_.reserve(devices.size());
-    for (const Device& device : devices)
-        queues_.push_back({.port_id = device.port_id, .pool = device.pool, .frames = {}});
+    for (const Device& device : devices) queues_.push_back({.pair = device.queues[queue], .frames = {}});
 }
 
 QueueSink::~QueueSink() {
@@ -21,13 +19,15 @@ QueueSink::~QueueSink() {
     }
 }
 
-uint32_t QueueSink::credit(uint16_t interface) { return backlog_max - queues_[interface].pending; }
+uint32_t QueueSink::credit(uint16_t interface) {
+    return backlog_max - queues_[interface].pending;
+}
 
 std::span<uint8_t> QueueSink::reserve(uint16_t interface) {
     Queue& queue = queues_[interface];
     if (queue.pending == backlog_max) return {};
     if (queue.reserved == nullptr) {
-        queue.reserved = rte_pktmbuf_alloc(queue.pool);
+        queue.reserved = rte_pktmbuf_alloc(queue.pair.pool);
         if (queue.reserved == nullptr) {
             ++out_of_frames_total_;
             return {};
@@ -54,8 +54,8 @@ void QueueSink::flush() {
 }
 
 void QueueSink::send_pending(Queue& queue) {
-    const uint16_t taken =
-        rte_eth_tx_burst(queue.port_id, queue_id_, queue.frames.data(), static_cast<uint16_t>(queue.pending));
+    const uint16_t taken = rte_eth_tx_burst(queue.pair.port_id, queue.pair.queue, queue.frames.data(),
+                                            static_cast<uint16_t>(queue.pending));
     queue.pending -= taken;
     std::copy_n(queue.frames.begin() + taken, queue.pending, queue.frames.begin());
 }

@@ -2,14 +2,13 @@
 // once. Belongs to one worker's thread.
 #pragma once
 
-#include <rte_mbuf.h>
-
 #include <array>
 #include <cstdint>
+#include <rte_mbuf.h>
 #include <vector>
 
-#include "dataplane/port/device.h"
 #include "dataplane/net/frame_io.h"
+#include "dataplane/port/device.h"
 
 namespace millrace::port {
 
@@ -36,8 +35,7 @@ class QueueSink final : public net::FrameSink {
     static constexpr uint32_t backlog_max = 512;
 
     struct Queue {
-        uint16_t port_id;
-        rte_mempool* pool;
+        QueuePair pair;
         rte_mbuf* reserved = nullptr;
         uint32_t pending = 0;
         std::array<rte_mbuf*, backlog_max> frames;
@@ -45,7 +43,6 @@ class QueueSink final : public net::FrameSink {
 
     void send_pending(Queue& queue);
 
-    uint16_t queue_id_;
     std::vector<Queue> queues_;
     uint64_t packets_total_ = 0;
     uint64_t bytes_total_ = 0;

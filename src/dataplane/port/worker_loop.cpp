@@ -1,13 +1,12 @@
 #include "dataplane/port/worker_loop.h"
 
+#include <array>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <time.h>
-
-#include <array>
 #include <string>
+#include <time.h>
 
 namespace millrace::port {
 namespace {
@@ -24,7 +23,7 @@ TimeUs monotonic_us() {
     return static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
 }
 
-// While a frame lies in an inbox, mbuf->port says its interface's device and this bit that it is a copy to learn from.
+// While a frame lies in an inbox, mbuf->port says its interface and this flag that it is a copy to learn from.
 constexpr uint64_t learn_only_mark = RTE_MBUF_F_LAST_FREE;
 
 }  // namespace
@@ -68,8 +67,10 @@ void WorkerLoop::take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16
 }
 
 void WorkerLoop::hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only) {
-    if (learn_only) mbuf->ol_flags |= learn_only_mark;
-    else mbuf->ol_flags &= ~learn_only_mark;
+    if (learn_only)
+        mbuf->ol_flags |= learn_only_mark;
+    else
+        mbuf->ol_flags &= ~learn_only_mark;
     if (rte_ring_mp_enqueue(inboxes_[target], mbuf) != 0) {
         rte_pktmbuf_free(mbuf);
         ++dispatch_dropped_;
@@ -82,13 +83,13 @@ uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
     uint32_t count = 0;
     std::array<rte_mbuf*, rx_burst> mbufs;
     for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
-        const Device& device = devices_[interface];
-        for (uint16_t queue = index_; queue < device.queue_count; queue = static_cast<uint16_t>(queue + inboxes_.size())) {
+        const std::vector<QueuePair>& queues = devices_[interface].queues;
+        for (size_t i = index_; i < queues.size(); i += inboxes_.size()) {
             const uint64_t before = rte_rdtsc();
-            const uint16_t received = rte_eth_rx_burst(device.port_id, queue, mbufs.data(), rx_burst);
+            const uint16_t received = rte_eth_rx_burst(queues[i].port_id, queues[i].queue, mbufs.data(), rx_burst);
             device_cycles_ += rte_rdtsc() - before;
             if (received == 0) continue;
-            for (uint16_t i = 0; i < received; ++i) rx_bytes_ += mbufs[i]->pkt_len;
+            for (uint16_t m = 0; m < received; ++m) rx_bytes_ += mbufs[m]->pkt_len;
             take(worker, std::span(mbufs).first(received), interface, now);
             count += received;
         }

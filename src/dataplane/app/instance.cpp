@@ -21,7 +21,9 @@ int64_t change_time(const struct stat& status) {
     return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
-uint64_t align_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
+uint64_t align_up(uint64_t value, uint64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
 
 }  // namespace
 
@@ -49,7 +51,7 @@ bool Instance::acquire(std::string& error) {
 std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) const {
     const std::string path = directory_ + "/config";
     const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct stat status{};
+    struct stat status {};
     if (file < 0 || fstat(file, &status) != 0) {
         error = path + ": " + std::strerror(errno);
         if (file >= 0) close(file);
@@ -73,7 +75,7 @@ std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) 
 }
 
 bool Instance::config_changed() const {
-    struct stat status{};
+    struct stat status {};
     if (stat((directory_ + "/config").c_str(), &status) != 0) return false;
     return status.st_ino != config_inode_ || change_time(status) != config_time_;
 }
@@ -140,7 +142,8 @@ bool Instance::create_regions(const DataplaneRecord& settings, std::string& erro
     }
     // A tmpfs of our own: as large as the machine allows, and with huge pages where they are asked for. Only root can
     // mount; anyone else uses the folder as it is. One that an earlier dataplane mounted is used again.
-    struct stat inside{}, outside{};
+    struct stat inside {
+    }, outside{};
     stat(folder.c_str(), &inside);
     stat(directory_.c_str(), &outside);
     if (inside.st_dev == outside.st_dev && geteuid() == 0)
@@ -148,8 +151,8 @@ bool Instance::create_regions(const DataplaneRecord& settings, std::string& erro
     const relay::ShardLimits limits = relay::ShardLimits::of(settings);
     for (uint32_t shard = 0; shard < settings.shard_count; ++shard) {
         unlink(region_path(shard).c_str());
-        auto region = store::Region::create(
-            region_path(shard), relay::shard_region_plan(shard, limits, settings.huge_pages != 0), error);
+        auto region = store::Region::create(region_path(shard),
+                                            relay::shard_region_plan(shard, limits, settings.huge_pages != 0), error);
         if (!region) return false;
         regions_.push_back(std::move(*region));
     }

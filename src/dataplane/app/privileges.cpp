@@ -1,13 +1,12 @@
 #include "dataplane/app/privileges.h"
 
+#include <algorithm>
 #include <cap-ng.h>
 #include <cerrno>
 #include <cstring>
 #include <grp.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 namespace millrace::app {
 namespace {

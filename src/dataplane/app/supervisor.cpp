@@ -3,9 +3,8 @@
 #include <csignal>
 #include <cstdio>
 #include <sched.h>
-#include <time.h>
-
 #include <spdlog/spdlog.h>
+#include <time.h>
 
 namespace millrace::app {
 namespace {

@@ -17,8 +17,7 @@ class Supervisor {
   public:
     /// Starts the thread. `config` is the one that the workers began with. Block SIGTERM and SIGINT in every thread
     /// before.
-    Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config,
-               std::span<port::Orders> orders);
+    Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config, std::span<port::Orders> orders);
 
     /// Ends the thread (and with it, by then, the workers).
     ~Supervisor();

@@ -2,9 +2,8 @@
 // index may stand in it once (the owner keeps a flag in the record), so it can never overflow.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstdint>
+#include <sys/mman.h>
 #include <utility>
 
 #include <millrace/assert.h>
@@ -14,7 +13,8 @@ namespace millrace::relay {
 class IndexQueue {
   public:
     explicit IndexQueue(uint32_t capacity) : capacity_(capacity) {
-        void* memory = mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* memory =
+            mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         MILLRACE_ASSERT(memory != MAP_FAILED);
         slots_ = static_cast<uint32_t*>(memory);
     }

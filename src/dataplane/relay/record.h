@@ -44,31 +44,33 @@ enum class Phase : uint8_t {
 };
 
 enum RelayFlag : uint16_t {
-    flag_ready = 0x01,            ///< stands in the ready queue
-    flag_parked = 0x02,           ///< stands in the queue of those whose neighbour is unresolved
-    flag_client_open = 0x04,      ///< the client's endpoint is in the flow table
-    flag_server_open = 0x08,      ///< the server's endpoint is in the flow table
-    flag_websocket = 0x10,        ///< a 101 was passed on: the cursors follow frames
-    flag_server_counted = 0x20,   ///< counts as open on its server
-    flag_drain_sent = 0x40,       ///< idle timeout: both FINs were sent, the next sweep resets
+    flag_ready = 0x01,           ///< stands in the ready queue
+    flag_parked = 0x02,          ///< stands in the queue of those whose neighbour is unresolved
+    flag_client_open = 0x04,     ///< the client's endpoint is in the flow table
+    flag_server_open = 0x08,     ///< the server's endpoint is in the flow table
+    flag_websocket = 0x10,       ///< a 101 was passed on: the cursors follow frames
+    flag_server_counted = 0x20,  ///< counts as open on its server
+    flag_drain_sent = 0x40,      ///< idle timeout: both FINs were sent, the next sweep resets
 };
 
 enum class Side : uint8_t { client = 0, server = 1 };
-constexpr Side other(Side side) { return side == Side::client ? Side::server : Side::client; }
+constexpr Side other(Side side) {
+    return side == Side::client ? Side::server : Side::client;
+}
 
 struct Relay {
     uint32_t generation;    ///< the pool's; odd while live
     uint32_t scheduled_ms;  ///< deadline of its pending wheel entry, low 32 bits; 0: none
     Phase phase;
-    uint8_t end;            ///< Closer in the high two bits, CloseReason below: set when the end begins
-    uint16_t flags;         ///< RelayFlag
+    uint8_t end;     ///< Closer in the high two bits, CloseReason below: set when the end begins
+    uint16_t flags;  ///< RelayFlag
     uint16_t listener_slot;
-    uint16_t server_slot;   ///< no_slot before one was chosen
-    store::ChunkId setup;   ///< the Setup chunk, while there is one
+    uint16_t server_slot;       ///< no_slot before one was chosen
+    store::ChunkId setup;       ///< the Setup chunk, while there is one
     uint32_t client_active_ms;  ///< low 32 bits of when the client last sent or acknowledged something
     uint64_t connection_id;
-    uint64_t bytes_up;      ///< payload relayed to the server
-    uint64_t bytes_down;    ///< payload relayed to the client
+    uint64_t bytes_up;    ///< payload relayed to the server
+    uint64_t bytes_down;  ///< payload relayed to the client
     uint32_t server_active_ms;
     ws::FrameCursor cursor_up;
 
@@ -77,7 +79,7 @@ struct Relay {
     tcp::EndpointWarm client_warm;
     tcp::EndpointWarm server_warm;
     ws::FrameCursor cursor_down;
-    uint32_t opened_s;      ///< CLOCK_MONOTONIC seconds when the client connected
+    uint32_t opened_s;  ///< CLOCK_MONOTONIC seconds when the client connected
 
     tcp::Endpoint endpoint(Side side) {
         return side == Side::client ? tcp::Endpoint{client_hot, client_warm} : tcp::Endpoint{server_hot, server_warm};
@@ -101,18 +103,18 @@ static_assert(static_cast<uint8_t>(CloseReason::count) <= 64);
 
 /// State on the way to an established relay, the payload of one chunk. An ordinary HTTP exchange keeps it to its end.
 struct Setup {
-    TimeUs deadline;           ///< of the present phase
-    TimeUs started;            ///< of the present phase: for the histograms
-    uint64_t balance_hash;     ///< of the client's address or the configured header
-    uint64_t stream_id;        ///< control's, in Phase::stream
-    store::ChunkId request;    ///< bytes from the client, from the head's first on
-    store::ChunkId response;   ///< likewise from the server
+    TimeUs deadline;          ///< of the present phase
+    TimeUs started;           ///< of the present phase: for the histograms
+    uint64_t balance_hash;    ///< of the client's address or the configured header
+    uint64_t stream_id;       ///< control's, in Phase::stream
+    store::ChunkId request;   ///< bytes from the client, from the head's first on
+    store::ChunkId response;  ///< likewise from the server
     uint32_t request_scanned;
     uint32_t request_head_length;  ///< 0 until the head is complete
     uint32_t response_scanned;
     uint32_t response_head_length;
     uint16_t backend_slot;
-    uint16_t http_status;      ///< of the final answer that the client got
+    uint16_t http_status;  ///< of the final answer that the client got
     uint8_t retries_left;
     http::RequestKind kind;
     uint8_t body_error;        ///< 1: of the request, 2: of the response: framing that makes no sense

@@ -33,19 +33,20 @@ ShardLimits ShardLimits::of(const DataplaneRecord& dataplane) {
 store::RegionPlan shard_region_plan(uint32_t shard, const ShardLimits& limits, bool huge_pages) {
     using store::SectionKind;
     const uint64_t relays = limits.relays_max;
-    return {.shard = shard,
-            .huge_pages = huge_pages,
-            .sections = {
-                {SectionKind::relays, store::RecordPool<Relay>::bytes_for(relays), sizeof(Relay), false},
-                {SectionKind::chunks, limits.chunk_bytes_max, 1, false},
-                {SectionKind::flow_table, store::FlowTable::bytes_for(2 * relays), sizeof(store::FlowBucket), false},
-                // A relay has one live entry and, for a while, stale ones that an earlier deadline left behind.
-                {SectionKind::timers, store::TimerWheel::bytes_for(4 * relays + 1024), sizeof(store::TimerBlock), false},
-                {SectionKind::half_open, uint64_t{limits.half_open_max} * sizeof(tcp::HalfOpen), sizeof(tcp::HalfOpen),
-                 false},
-                {SectionKind::time_wait, uint64_t{limits.time_wait_max} * sizeof(tcp::TimeWait), sizeof(tcp::TimeWait),
-                 false},
-            }};
+    return {
+        .shard = shard,
+        .huge_pages = huge_pages,
+        .sections = {
+            {SectionKind::relays, store::RecordPool<Relay>::bytes_for(relays), sizeof(Relay), false},
+            {SectionKind::chunks, limits.chunk_bytes_max, 1, false},
+            {SectionKind::flow_table, store::FlowTable::bytes_for(2 * relays), sizeof(store::FlowBucket), false},
+            // A relay has one live entry and, for a while, stale ones that an earlier deadline left behind.
+            {SectionKind::timers, store::TimerWheel::bytes_for(4 * relays + 1024), sizeof(store::TimerBlock), false},
+            {SectionKind::half_open, uint64_t{limits.half_open_max} * sizeof(tcp::HalfOpen), sizeof(tcp::HalfOpen),
+             false},
+            {SectionKind::time_wait, uint64_t{limits.time_wait_max} * sizeof(tcp::TimeWait), sizeof(tcp::TimeWait),
+             false},
+        }};
 }
 
 Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, TimeUs now)

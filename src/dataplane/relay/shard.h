@@ -60,9 +60,9 @@ struct Shard {
     store::TimerWheel wheel;
     tcp::HalfOpenTable half_open;
     tcp::TimeWaitTable time_wait;
-    IndexQueue ready;   ///< relays to flush
-    IndexQueue parked;  ///< relays that wait for a neighbour
-    uint32_t sweep = 0;  ///< where the idle sweep goes on
+    IndexQueue ready;          ///< relays to flush
+    IndexQueue parked;         ///< relays that wait for a neighbour
+    uint32_t sweep = 0;        ///< where the idle sweep goes on
     uint64_t connections = 0;  ///< counts connection ids
 };
 

@@ -19,15 +19,26 @@ constexpr auto counter = StatKind::counter;
 constexpr auto gauge = StatKind::gauge;
 constexpr auto histogram = StatKind::histogram;
 
-#define WORKER(field, unit, kind) {#field, unit, StatScope::worker, kind, offsetof(WorkerStats, field)}
-#define WORKER_TOTAL(field, unit) {#field "_total", unit, StatScope::worker, counter, offsetof(WorkerStats, field)}
-#define IP_TOTAL(field) \
-    {"ip_" #field "_total", "packets", StatScope::worker, counter, offsetof(WorkerStats, ip) + offsetof(net::IpCounters, field)}
-#define TCP_TOTAL(field, unit) \
-    {"tcp_" #field "_total", unit, StatScope::worker, counter, offsetof(WorkerStats, tcp) + offsetof(tcp::Counters, field)}
-#define LISTENER(name, field, unit, kind) {name, unit, StatScope::listener, kind, offsetof(ListenerStats, field)}
-#define BACKEND(name, field, unit, kind) {name, unit, StatScope::backend, kind, offsetof(BackendStats, field)}
-#define SERVER(name, field, unit, kind) {name, unit, StatScope::server, kind, offsetof(ServerStats, field)}
+#define WORKER(field, unit, kind) \
+    { #field, unit, StatScope::worker, kind, offsetof(WorkerStats, field) }
+#define WORKER_TOTAL(field, unit) \
+    { #field "_total", unit, StatScope::worker, counter, offsetof(WorkerStats, field) }
+#define IP_TOTAL(field)                                                  \
+    {                                                                    \
+        "ip_" #field "_total", "packets", StatScope::worker, counter,    \
+            offsetof(WorkerStats, ip) + offsetof(net::IpCounters, field) \
+    }
+#define TCP_TOTAL(field, unit)                                          \
+    {                                                                   \
+        "tcp_" #field "_total", unit, StatScope::worker, counter,       \
+            offsetof(WorkerStats, tcp) + offsetof(tcp::Counters, field) \
+    }
+#define LISTENER(name, field, unit, kind) \
+    { name, unit, StatScope::listener, kind, offsetof(ListenerStats, field) }
+#define BACKEND(name, field, unit, kind) \
+    { name, unit, StatScope::backend, kind, offsetof(BackendStats, field) }
+#define SERVER(name, field, unit, kind) \
+    { name, unit, StatScope::server, kind, offsetof(ServerStats, field) }
 
 constexpr Row rows[] = {
     WORKER_TOTAL(rx_packets, "packets"),

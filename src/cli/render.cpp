@@ -126,7 +126,7 @@ std::string render_backends(const Json& d) {
 }
 
 std::string render_servers(const Json& d) {
-    Table table({"SERVER", "ADDRESS", "STATE", "WEIGHT", "OPEN", "OPENED", "FAILED", "UP", "DOWN", "CONNECT",
+    Table table({"SERVER", "ADDRESS", "STATE", "WEIGHT", "OPEN", "OPENED", "FAILED", "BYTES TO", "BYTES FROM", "CONNECT",
                  "OVERRIDES", "LAST PROBE"});
     for (const Json& s : at(d, "servers")) {
         const std::string address = text(s, "address");

@@ -14,10 +14,8 @@ std::span<const std::byte> bytes_of(const Struct& value) {
 
 }  // namespace
 
-uint64_t DataplaneLink::heartbeat_age_us(uint64_t now_us) const {
-    if (!statistics_.is_open()) return ~uint64_t{0};
-    const uint64_t heartbeat = statistics_.header().heartbeat_us.load(std::memory_order_relaxed);
-    return heartbeat > now_us ? 0 : now_us - heartbeat;
+uint64_t DataplaneLink::heartbeat_us() const {
+    return statistics_.is_open() ? statistics_.header().heartbeat_us.load(std::memory_order_relaxed) : 0;
 }
 
 void DataplaneLink::leave() {
@@ -68,7 +66,7 @@ void DataplaneLink::refresh(uint64_t now_us) {
     error_.clear();
     join_stats();
     join_events();
-    const bool alive = statistics_.is_open() && events_ != nullptr && heartbeat_age_us(now_us) < alive_us;
+    const bool alive = statistics_.is_open() && events_ != nullptr && heartbeat_us() + alive_us > now_us;
     if (alive != alive_) ++epoch_;
     alive_ = alive;
 }

@@ -33,7 +33,6 @@ struct EventsMapping {
 class DataplaneLink : public ProbeStreams {
   public:
     static constexpr uint64_t alive_us = 1'000'000;
-    static constexpr uint64_t fresh_us = 400'000;
 
     using OnReply = std::function<void(const MessageHeader&, std::span<const std::byte>)>;
 
@@ -47,8 +46,8 @@ class DataplaneLink : public ProbeStreams {
     /// Counts up whenever the dataplane came, went or was replaced, as of the last refresh().
     uint64_t epoch() const { return epoch_; }
     bool alive() const { return alive_; }
-    /// The heartbeat is young enough to blame a server, not the dataplane, for silence.
-    bool fresh(uint64_t now_us) const { return alive_ && heartbeat_age_us(now_us) < fresh_us; }
+    /// When the dataplane was last known to run, on CLOCK_MONOTONIC; 0 when that is unknown.
+    uint64_t heartbeat_us() const;
     uint32_t worker_count() const { return events_ ? events_->worker_count : 0; }
     const Statistics& statistics() const { return statistics_; }
     std::shared_ptr<const EventsMapping> events() const { return events_; }
@@ -68,7 +67,6 @@ class DataplaneLink : public ProbeStreams {
     bool close(uint16_t server_slot, uint64_t id) override;
 
   private:
-    uint64_t heartbeat_age_us(uint64_t now_us) const;
     void join_stats();
     void join_events();
     void leave();

@@ -1,4 +1,5 @@
-// The configuration in force, every default filled in, with the keys and units of the configuration file.
+// The configuration in force, every default filled in, with the keys and units of the configuration file. Keys that
+// have no meaning beside others are left out, so that it is a valid file again.
 #include "control/api/views.h"
 #include "control/api/words.h"
 #include "control/config/text.h"
@@ -59,35 +60,33 @@ Json interface_json(const Interface& i) {
 }
 
 Json listener_json(const Listener& l) {
-    Json json{{"name", l.name},
-              {"address", l.address.is_unspecified() ? "*" : to_string(l.address)},
-              {"port", l.port},
-              {"mode", word(l.mode)},
-              {"backend", l.backend},
-              {"head_timeout", from_ms(l.head_timeout_ms)},
-              {"idle_timeout", from_ms(l.idle_timeout_ms)},
-              {"head_bytes_max", format_size_bytes(l.head_bytes_max)},
-              {"headers_max", l.headers_max},
-              {"forwarded_for", word(l.forwarded_for)},
-              {"forwarded_proto", word(l.forwarded_proto)},
-              {"forwarded_host", word(l.forwarded_host)},
-              {"request_id", word(l.request_id)},
-              {"retry_after", from_ms(l.retry_after_s * uint64_t{1000})},
-              {"route", Json::array()}};
+    Json json{{"name", l.name},       {"address", l.address.is_unspecified() ? "*" : to_string(l.address)},
+              {"port", l.port},       {"mode", word(l.mode)},
+              {"backend", l.backend}, {"idle_timeout", from_ms(l.idle_timeout_ms)}};
+    if (l.mode == ListenerMode::tcp) return json;
+    json.update({{"head_timeout", from_ms(l.head_timeout_ms)},
+                 {"head_bytes_max", format_size_bytes(l.head_bytes_max)},
+                 {"headers_max", l.headers_max},
+                 {"forwarded_for", word(l.forwarded_for)},
+                 {"forwarded_proto", word(l.forwarded_proto)},
+                 {"forwarded_host", word(l.forwarded_host)},
+                 {"request_id", word(l.request_id)},
+                 {"retry_after", from_ms(l.retry_after_s * uint64_t{1000})},
+                 {"route", Json::array()}});
     for (const HttpRoute& route : l.routes)
         json["route"].push_back({{"host", route.host}, {"path", route.path}, {"backend", route.backend}});
     return json;
 }
 
 Json health_json(const HealthCheck& h) {
-    return {{"type", word(h.type)},
-            {"interval", from_ms(h.interval_ms)},
-            {"timeout", from_ms(h.timeout_ms)},
-            {"rise", h.rise},
-            {"fall", h.fall},
-            {"path", h.path},
-            {"host", h.host},
-            {"expect_status", range(h.status_low, h.status_high)}};
+    Json json{{"type", word(h.type)},
+              {"interval", from_ms(h.interval_ms)},
+              {"timeout", from_ms(h.timeout_ms)},
+              {"rise", h.rise},
+              {"fall", h.fall}};
+    if (h.type != HealthType::tcp) json.update({{"path", h.path}, {"host", h.host}});
+    if (h.type == HealthType::http) json["expect_status"] = range(h.status_low, h.status_high);
+    return json;
 }
 
 Json backend_json(const Backend& b) {

@@ -37,15 +37,20 @@ void Checker::configure(const std::vector<ProbedServer>& servers, uint64_t now_m
     servers_ = std::move(next);
 }
 
-uint64_t Checker::tick(uint64_t now_ms, bool carrier_fresh) {
+uint64_t Checker::tick(uint64_t now_ms, uint64_t heartbeat_ms) {
     uint64_t next = now_ms + idle_tick_ms;
     for (auto& [slot, server] : servers_) {
-        if (server.stream != 0 && now_ms - server.started_ms >= server.what.check.timeout_ms) {
-            server.probe->closed(carrier_fresh ? StreamEnd::timed_out : StreamEnd::no_memory);
+        const uint64_t deadline_ms = server.started_ms + server.what.check.timeout_ms;
+        if (server.stream != 0 && std::min(now_ms, heartbeat_ms) >= deadline_ms) {
+            server.probe->closed(StreamEnd::timed_out);
             finish(server, now_ms, true);
         }
         if (server.stream == 0 && now_ms >= server.due_ms) start(server, now_ms);
-        next = std::min(next, server.stream != 0 ? server.started_ms + server.what.check.timeout_ms : server.due_ms);
+        // Past its deadline a probe only waits for a heartbeat.
+        if (server.stream != 0)
+            next = std::min(next, std::max(server.started_ms + server.what.check.timeout_ms, now_ms + 10));
+        else
+            next = std::min(next, server.due_ms);
     }
     return next;
 }

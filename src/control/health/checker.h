@@ -61,9 +61,9 @@ class Checker {
     /// The servers to probe from now on. Those that were there with equal address and check go on undisturbed.
     void configure(const std::vector<ProbedServer>& servers, uint64_t now_ms);
 
-    /// Opens what is due and ends what is late; `carrier_fresh`: the dataplane is known to run just now, so silence is
-    /// the server's. Returns when to come again at the latest.
-    uint64_t tick(uint64_t now_ms, bool carrier_fresh);
+    /// Opens what is due and ends what is late: a probe whose time was over when the dataplane was last known to run,
+    /// `heartbeat_ms`, so that the silence is the server's. Returns when to come again at the latest.
+    uint64_t tick(uint64_t now_ms, uint64_t heartbeat_ms);
 
     void stream_opened(uint64_t id, uint64_t now_ms);
     void stream_data(uint64_t id, std::span<const std::byte> bytes, uint64_t now_ms);

@@ -6,6 +6,19 @@
 #include "dataplane/wire/ethernet.h"
 
 namespace millrace::worker {
+namespace {
+
+bool is_neighbour_message(wire::FrameKind kind) {
+    return kind == wire::FrameKind::arp || kind == wire::FrameKind::ndp_solicitation ||
+           kind == wire::FrameKind::ndp_advertisement;
+}
+
+/// The first segment of a connection from a peer.
+bool is_opening(const wire::TcpSegment& segment) {
+    return segment.has(wire::tcp_syn) && !segment.has(wire::tcp_ack) && !segment.has(wire::tcp_rst);
+}
+
+}  // namespace
 
 Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
     : index_(setup.index),
@@ -42,7 +55,7 @@ void Worker::set_config(const config::RuntimeConfig& config) {
 relay::Shard* Worker::shard_of(const wire::FlowKey& key, uint16_t& owner) const {
     const uint32_t hash = toeplitz_.hash(key.source, key.destination, key.source_port, key.destination_port);
     const size_t number = hash & (shard_owners_.size() - 1);
-    owner = shard_owners_[number];
+    owner = shard_owners_[fault(Fault::worker_dispatch_to_wrong_worker) ? 0 : number];
     return shards_by_number_[number];
 }
 
@@ -62,11 +75,8 @@ void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16
     }
     for (size_t i = 0; i < frames.size(); ++i) {
         if (others[i] != nobody_else) continue;
-        handle(frames[i], shards[i], now);
-        const bool neighbourly = parsed_.kind == wire::FrameKind::arp ||
-                                 parsed_.kind == wire::FrameKind::ndp_solicitation ||
-                                 parsed_.kind == wire::FrameKind::ndp_advertisement;
-        if (neighbourly && !frames[i].learn_only) others[i] = everybody;
+        const bool told = handle(frames[i], shards[i], now);
+        if (told && !frames[i].learn_only && !fault(Fault::worker_neighbour_message_kept)) others[i] = everybody;
     }
 }
 
@@ -78,25 +88,33 @@ uint16_t Worker::local_id(const IpAddress& destination) {
     return last_local_id_;
 }
 
-void Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
+/// True when the frame told something of a neighbour, which every worker has to learn.
+bool Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
     const wire::ParseOptions options{.vlan = vlans_[frame.interface],
                                      .ip_checksum_verified = frame.checksums_verified,
                                      .tcp_checksum_verified = frame.checksums_verified};
     if (wire::parse_frame(frame.bytes, options, parsed_) == wire::FrameKind::dropped) {
         ++stats_.worker.drops[static_cast<size_t>(parsed_.drop_reason)];
-        return;
+        return false;
     }
     if (parsed_.destination_mac != macs_[frame.interface] && !wire::is_group(parsed_.destination_mac)) {
         ++stats_.worker.not_ours_dropped;
-        return;
+        return false;
     }
-    if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now);
-    const uint16_t local = local_id(parsed_.tcp.destination);
+    if (parsed_.kind != wire::FrameKind::tcp) {
+        ip_.on_frame(frame, parsed_, now);
+        return is_neighbour_message(parsed_.kind);
+    }
+    const wire::TcpSegment& segment = parsed_.tcp;
+    const uint16_t local = local_id(segment.destination);
     if (local == no_slot || shard == nullptr) {
         ++stats_.worker.not_ours_dropped;
-        return;
+        return false;
     }
-    engine_.on_segment(*shard, parsed_.tcp, local, now);
+    if (is_opening(segment) && config_->find_listener(segment.destination, segment.destination_port) != nullptr)
+        ip_.on_answerable_syn(frame.interface, parsed_, now);
+    engine_.on_segment(*shard, segment, local, now);
+    return false;
 }
 
 }  // namespace millrace::worker

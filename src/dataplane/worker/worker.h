@@ -29,8 +29,8 @@ struct WorkerSetup {
     uint16_t index = 0;
     std::span<const uint16_t> shard_owners;  ///< worker of each shard; a power of two of entries
     const Toeplitz* toeplitz = nullptr;
-    std::vector<relay::Shard*> shards;       ///< those that this worker owns
-    std::vector<MacAddress> macs;            ///< by interface
+    std::vector<relay::Shard*> shards;  ///< those that this worker owns
+    std::vector<MacAddress> macs;       ///< by interface
     net::FrameSink* sink = nullptr;
     const PortClasses* port_classes = nullptr;
     relay::StatsBlock* stats = nullptr;
@@ -62,7 +62,7 @@ class Worker {
     void abort_all(TimeUs now) { engine_.abort_all(now); }
 
   private:
-    void handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
+    bool handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
     relay::Shard* shard_of(const wire::FlowKey& key, uint16_t& owner) const;
     uint16_t local_id(const IpAddress& destination);
 

@@ -225,7 +225,7 @@ Logs: {self.lab.directory}""", flush=True)
 
 def bytes_per_relay(stats, record_bytes):
     """The dataplane's memory of one open relay: its record, and its share of chunks, flow table and timers."""
-    shared = stats["chunk_slab_bytes"] + stats["flow_table_bytes"] + stats["timer_bytes"]
+    shared = stats["chunk_bytes"] + stats["flow_table_bytes"] + stats["timer_bytes"]
     return record_bytes + shared // max(1, stats["relays_open"])
 
 

@@ -1,0 +1,135 @@
+"""The two processes as the machine sees them: privileges, several instances, order of start, and a clean end."""
+
+import os
+import re
+import shutil
+import subprocess
+
+from lab import millrace, net
+from support import LabTest, connect
+
+CAP_NET_ADMIN = 12
+
+
+def status(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return dict(re.findall(r"^(\w+):\t(.*)$", file.read(), re.MULTILINE))
+
+
+def threads(process):
+    return os.listdir(f"/proc/{process.pid}/task")
+
+
+class Privileges(LabTest):
+    def test_neither_runs_as_root(self):
+        for process in (self.millrace.control, self.millrace.dataplane):
+            for line in ("Uid", "Gid"):
+                self.assertNotIn("0", status(process)[line].split(), line)
+            self.assertEqual(status(process)["NoNewPrivs"], "1")
+
+    def test_control_has_no_capability(self):
+        for line in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status(self.millrace.control)[line], 16), 0, line)
+
+    def test_dataplane_keeps_only_what_its_driver_needs(self):
+        for thread in threads(self.millrace.dataplane):
+            with open(f"/proc/{self.millrace.dataplane.pid}/task/{thread}/status", encoding="ascii") as file:
+                effective = int(re.search(r"CapEff:\s*(\w+)", file.read()).group(1), 16)
+            self.assertEqual(effective & ~(1 << CAP_NET_ADMIN), 0, f"thread {thread}: {effective:x}")
+
+    def test_second_dataplane_of_the_name_is_refused(self):
+        done = subprocess.run(["ip", "netns", "exec", self.lab.balancer, os.path.join(millrace.BIN, "millrace-dataplane"),
+                               "--instance", self.millrace.name], capture_output=True, text=True, timeout=20, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
+
+
+class TwoInstances(LabTest):
+    def test_side_by_side(self):
+        with net.Lab() as lab:
+            millrace.start_server(lab, "other", [net.SERVERS[0]])
+            other = millrace.Millrace(lab, millrace.interfaces() + millrace.listener() +
+                                      millrace.backend({"other": f"{net.SERVERS[0]}:9001"}))
+            other.start()
+            other.wait_running()
+            other.wait_servers_up(1)
+            served = lab.run_in(lab.clients, "curl", "-si", f"http://{net.BALANCER}/healthz")
+            self.assertIn("X-Served-By: other", served)
+            _, body = self.curl("-i", f"http://{net.BALANCER}/healthz")
+            self.assertNotIn(b"X-Served-By: other", body)
+        self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
+
+
+class Lifetime(LabTest):
+    def test_order_of_start_and_clean_end(self):
+        first = self.millrace
+        self.lab.stop(first.dataplane, first.control)
+        self.assertEqual((first.dataplane.returncode, first.control.returncode), (0, 0))
+
+        again = millrace.Millrace(self.lab, self.config())
+        again.start_dataplane()
+        again.start_control()
+        again.wait_running()
+        again.wait_servers_up(len(self.server_names))
+        self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
+
+        # A dataplane that was killed is replaced; control finds the new one.
+        again.dataplane.kill()
+        again.dataplane.wait()
+        again.start_dataplane()
+        again.wait_running()
+        again.wait_servers_up(len(self.server_names))
+        self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
+
+        async def talk():
+            async with connect() as socket:
+                await socket.send("hello")
+                return await socket.recv()
+
+        self.assertEqual(self.run_clients(talk()), "hello")
+        self.lab.stop(again.dataplane, again.control)
+        self.assertEqual((again.dataplane.returncode, again.control.returncode), (0, 0))
+        shutil.rmtree(again.run_directory, ignore_errors=True)
+
+
+class CommandLine(LabTest):
+    def run_program(self, program, *arguments):
+        return subprocess.run([os.path.join(millrace.BIN, program), *arguments], capture_output=True, text=True,
+                              timeout=20, check=False)
+
+    def ctl(self, *arguments):
+        return self.run_program("millracectl", "--instance", self.millrace.name, *arguments)
+
+    def test_tables_and_json(self):
+        for view in (["status"], ["stats"], ["config", "show"], *(["show", what] for what in (
+                "listeners", "backends", "servers", "workers", "connections", "neighbours", "routes"))):
+            with self.subTest(view=view):
+                table = self.ctl(*view)
+                self.assertEqual((table.returncode, table.stderr), (0, ""))
+                self.assertTrue(table.stdout.strip())
+                self.assertTrue(self.millrace.ctl(*view))
+
+    def test_exit_codes(self):
+        self.assertEqual(self.ctl("server", "drain", "servers/nobody").returncode, 1)
+        self.assertEqual(self.ctl("no-such-command").returncode, 2)
+        self.assertEqual(self.run_program("millracectl", "--instance", "nothing-runs-here", "status").returncode, 1)
+
+    def test_config_check(self):
+        good = os.path.join(millrace.ROOT, "config/demo.toml")
+        self.assertEqual(self.ctl("config", "check", good).returncode, 0)
+        bad = os.path.join(self.lab.directory, "bad.toml")
+        with open(bad, "w", encoding="utf-8") as file:
+            file.write(self.config().replace("addresses", "adresses"))
+        for done in (self.ctl("config", "check", bad), self.run_program("millrace-control", "--config", bad, "--check")):
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, r":\d+:\d+: .*adresses.*addresses")
+
+    def test_default_route_is_not_taken(self):
+        """An interface with the kernel's default route is refused, unless the configuration says otherwise."""
+        with net.Lab() as lab:
+            lab.run_in(lab.balancer, "ip", "address", "add", "198.18.0.1/24", "dev", "mr-c")
+            lab.run_in(lab.balancer, "ip", "route", "add", "default", "via", net.CLIENT)
+            refused = millrace.Millrace(lab, self.config())
+            refused.start()
+            with self.assertRaisesRegex(millrace.Refused, "mr-c|clients"):
+                refused.wait_running()

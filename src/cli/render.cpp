@@ -126,8 +126,8 @@ std::string render_backends(const Json& d) {
 }
 
 std::string render_servers(const Json& d) {
-    Table table({"SERVER", "ADDRESS", "STATE", "WEIGHT", "OPEN", "OPENED", "FAILED", "BYTES TO", "BYTES FROM", "CONNECT",
-                 "OVERRIDES", "LAST PROBE"});
+    Table table({"SERVER", "ADDRESS", "STATE", "WEIGHT", "OPEN", "OPENED", "FAILED", "BYTES TO", "BYTES FROM",
+                 "CONNECT", "OVERRIDES", "LAST PROBE"});
     for (const Json& s : at(d, "servers")) {
         const std::string address = text(s, "address");
         const bool v6 = address.find(':') != std::string::npos;
@@ -188,14 +188,14 @@ std::string render_routes(const Json& d) {
 }
 
 std::string render_event(const Json& e) {
-    if (text(e, "event") == "missed")
+    if (text(e, "kind") == "missed")
         return "(" + count(at(e, "count")) + " events of worker " + text(e, "worker") + " were overwritten unread)";
-    std::string out = local_time(number(at(e, "unix_time_us"))) + "  " + text(e, "event") + "  " +
+    std::string out = local_time(number(at(e, "unix_time_us"))) + "  " + text(e, "kind") + "  " +
                       text(e, "connection_id") + "  " + text(e, "listener") + "  " + text(e, "client") + " → " +
                       (at(e, "server").is_string() ? text(e, "backend") + '/' + text(e, "server") + ' ' : "") +
                       text(e, "server_address");
     if (number(at(e, "http_status")) != 0) out += "  status " + text(e, "http_status");
-    if (text(e, "event") != "closed") return out;
+    if (text(e, "kind") != "closed") return out;
     return out + "  after " + duration_text(number(at(e, "duration_us"))) + "  up " +
            bytes_text(number(at(e, "bytes_up"))) + "  down " + bytes_text(number(at(e, "bytes_down"))) + "  by " +
            text(e, "closed_by") + ": " + text(e, "reason");

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::control {
 
 namespace {
@@ -95,7 +97,8 @@ PublishOutcome Publisher::publish(const Config& config, const SlotIsIdle& is_idl
     }
     if (has_snapshot_ && view.content_hash() == view_.content_hash()) return PublishOutcome::unchanged;
     // Before the configuration names the slot, or a worker could meet the state of the slot's former owner.
-    for (const uint16_t slot : result.new_server_slots) set_server(slot, {});
+    if (!fault(Fault::control_slot_inherits_state))
+        for (const uint16_t slot : result.new_server_slots) set_server(slot, {});
     if (!write_config(bytes, error)) return PublishOutcome::failed;
     bytes_ = std::move(bytes);
     has_snapshot_ = view_.open(bytes_, error);

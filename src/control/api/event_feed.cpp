@@ -15,7 +15,7 @@ Json text_or_null(const std::string& text) {
 Json event_json(const RelayEvent& event, uint32_t worker, const Names& names) {
     char id[17];
     std::snprintf(id, sizeof id, "%016llx", static_cast<unsigned long long>(event.connection_id));
-    Json json{{"event", event.kind == RelayEventKind::opened ? "opened" : "closed"},
+    Json json{{"kind", event.kind == RelayEventKind::opened ? "opened" : "closed"},
               {"unix_time_us", event.unix_time_us},
               {"worker", worker},
               {"sequence", event.sequence},
@@ -76,7 +76,7 @@ void EventFeed::next(std::vector<Json>& out, size_t max) {
         RelayEvent event;
         while (out.size() < max && reader.next(event)) out.push_back(event_json(event, worker, *names));
         if (reader.missed() == missed_reported_[worker] || out.size() >= max) continue;
-        out.push_back({{"event", "missed"}, {"worker", worker}, {"count", reader.missed() - missed_reported_[worker]}});
+        out.push_back({{"kind", "missed"}, {"worker", worker}, {"count", reader.missed() - missed_reported_[worker]}});
         missed_reported_[worker] = reader.missed();
     }
     // A new dataplane's file is taken up only after the old one's last events.

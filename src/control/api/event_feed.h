@@ -22,7 +22,7 @@ class EventFeed {
     /// Begins with the newest `replay` events that are still there, of all workers, in the order of their times.
     EventFeed(Controller& controller, uint32_t replay);
 
-    /// Appends what is new, at most `max` objects. Lost events appear as {"event": "missed", "worker", "count"}.
+    /// Appends what is new, at most `max` objects. Lost events appear as {"kind": "missed", "worker", "count"}.
     void next(std::vector<Json>& out, size_t max);
 
   private:

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::control {
 
 namespace {
@@ -41,7 +43,8 @@ uint64_t Checker::tick(uint64_t now_ms, uint64_t heartbeat_ms) {
     uint64_t next = now_ms + idle_tick_ms;
     for (auto& [slot, server] : servers_) {
         const uint64_t deadline_ms = server.started_ms + server.what.check.timeout_ms;
-        if (server.stream != 0 && std::min(now_ms, heartbeat_ms) >= deadline_ms) {
+        const uint64_t proven_ms = fault(Fault::control_blames_server_for_dead_dataplane) ? now_ms : heartbeat_ms;
+        if (server.stream != 0 && std::min(now_ms, proven_ms) >= deadline_ms) {
             server.probe->closed(StreamEnd::timed_out);
             finish(server, now_ms, true);
         }

@@ -3,6 +3,7 @@
 #include <array>
 #include <openssl/evp.h>
 
+#include "dataplane/base/fault.h"
 #include "dataplane/http/accept_key.h"
 #include "dataplane/http/head_scan.h"
 #include "dataplane/http/response.h"
@@ -131,7 +132,7 @@ std::vector<std::byte> Probe::judge_head(std::span<const uint8_t> head) {
         return {};
     }
     const http::AcceptKey accept = http::accept_key(websocket_key());
-    if (!http::accepts_websocket(response, http::as_text(accept))) {
+    if (!fault(Fault::control_probe_accept_unchecked) && !http::accepts_websocket(response, http::as_text(accept))) {
         end(Verdict::fail, "wrong upgrade headers or Sec-WebSocket-Accept");
         return {};
     }

@@ -344,7 +344,7 @@ TEST_F(ApiTest, EventsFollowAndCountWhatWasLost) {
         return has("\"connection_id\":\"0000000000000001\"");
     }));
     for (uint64_t n = 0; n < 3 * event_slot_count; ++n) dataplane->events(1).push(closed_event(2, 2));
-    EXPECT_TRUE(eventually([&] { return has("\"event\":\"missed\",\"worker\":1"); }));
+    EXPECT_TRUE(eventually([&] { return has("\"kind\":\"missed\",\"worker\":1"); }));
     dataplane = std::make_unique<FakeDataplane>(run_.directory());
     dataplane->events(0).push(closed_event(3, 3));
     EXPECT_TRUE(eventually([&] { return has("\"connection_id\":\"0000000000000003\""); })) << "over a restart";

@@ -63,7 +63,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.half_open_max = 256;
     b.dataplane.time_wait_max = 1024;
     b.dataplane.send_queue_bytes = 64u << 10;
-    InterfaceRecord interface{};
+    InterfaceRecord interface {};
     interface.name = b.text("front");
     interface.device = b.text("veth0");
     interface.driver = Driver::af_packet;
@@ -186,8 +186,7 @@ void Balancer::attach_control() {
     for (uint16_t i = 0; i < workers_.size(); ++i) {
         Unit& unit = *workers_[i];
         WorkerCommandRing& ring = commands_->rings[i];
-        unit.requests =
-            MessageRingProducer(std::span(ring.data), &ring.produced, &unit.events->request_consumed);
+        unit.requests = MessageRingProducer(std::span(ring.data), &ring.produced, &unit.events->request_consumed);
         unit.worker->attach(commands_.get());
         unit.replies = MessageRingConsumer(std::span<const std::byte>(unit.events->replies),
                                            &unit.events->reply_produced, &ring.reply_consumed);
@@ -346,9 +345,9 @@ void Balancer::check_shard(const relay::Shard& shard) {
     uint64_t chunk_bytes = 0, flows = 0;
     for (uint32_t index = 0; index < shard.relays.high_water(); ++index)
         if (shard.relays.is_live(index)) check_relay(shard, shard.relays.at(index), chunk_bytes, flows);
-    expect(chunk_bytes == shard.chunks.bytes_in_use(),
-           "chunks in use (" + std::to_string(shard.chunks.bytes_in_use()) + " B) are those that relays hold (" +
-               std::to_string(chunk_bytes) + " B)");
+    expect(chunk_bytes == shard.chunks.bytes_in_use(), "chunks in use (" + std::to_string(shard.chunks.bytes_in_use()) +
+                                                           " B) are those that relays hold (" +
+                                                           std::to_string(chunk_bytes) + " B)");
     expect(flows == shard.flows.size(), "the flow table holds the open sides and nothing else");
 }
 

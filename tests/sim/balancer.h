@@ -79,6 +79,7 @@ class Balancer : public Node {
     uint64_t chunk_bytes() const;
     /// Everything written into the events ring since the last call, all workers.
     std::vector<RelayEvent> events();
+    uint16_t worker_count() const { return static_cast<uint16_t>(workers_.size()); }
     size_t shard_count() const { return shards_.size(); }
     relay::Shard& shard(size_t number) { return *shards_[number]; }
     void publish_gauges();

@@ -242,6 +242,9 @@ void Host::on_events(SocketId id, const tcp::Events& events) {
 }
 
 void Host::end(SocketId id, End how) {
+    // What came in order is read, though the application was not reading just then.
+    sockets_[id].reading = true;
+    if (how == End::closed) hand_over(id);
     tcp::release(context(), endpoint(sockets_[id]));
     sockets_[id].in_use = false;
     application_.on_end(*this, id, how);

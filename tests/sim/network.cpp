@@ -6,6 +6,15 @@
 #include "dataplane/wire/ethernet.h"
 
 namespace millrace::sim {
+namespace {
+
+constexpr size_t ethernet_header_length = 14;
+
+bool is_ipv4(std::span<const uint8_t> frame) {
+    return frame.size() > ethernet_header_length && frame[12] == 0x08 && frame[13] == 0x00;
+}
+
+}  // namespace
 
 void Network::attach(Node& node, const MacAddress& mac, const LinkOptions& link) {
     ports_.push_back({&node, mac, link});
@@ -45,9 +54,10 @@ void Network::transmit(size_t from, std::span<const uint8_t> frame) {
             continue;
         }
         std::vector<uint8_t> bytes(frame.begin(), frame.end());
-        if (random_.chance(link.corrupt)) {
+        if (random_.chance(link.corrupt) && (!link.corrupt_only_ip || is_ipv4(bytes))) {
             ++totals_.corrupted;
-            bytes[random_.below(bytes.size())] ^= static_cast<uint8_t>(1u << random_.below(8));
+            const size_t first = link.corrupt_only_ip ? ethernet_header_length : 0;
+            bytes[first + random_.below(bytes.size() - first)] ^= static_cast<uint8_t>(1u << random_.below(8));
         }
         TimeUs at = departs + link.delay_us + random_.below(link.jitter_us + 1);
         if (random_.chance(link.reorder)) {

@@ -44,6 +44,8 @@ struct LinkOptions {
     double duplicate = 0;
     double reorder = 0;  ///< held back by up to `reorder_delay_us` more than the others
     double corrupt = 0;  ///< one bit flipped anywhere in the frame
+    /// Only in what a checksum covers here: a real link's own would find damage to the Ethernet header and to ARP.
+    bool corrupt_only_ip = false;
     TimeUs delay_us = 100;
     TimeUs jitter_us = 0;  ///< up to this much more; frames keep their order
     TimeUs reorder_delay_us = 2000;

@@ -4,11 +4,11 @@ namespace millrace::sim {
 
 void Peer::push() {
     if (end_) return;
-    while (!unsent_.empty()) {
-        const std::string_view part = std::string_view(unsent_).substr(0, 16384);
+    while (queued_ < outgoing_.size()) {
+        const std::string_view part = std::string_view(outgoing_).substr(queued_, 16384);
         const size_t taken =
             station_.host_->send(socket_, {reinterpret_cast<const uint8_t*>(part.data()), part.size()});
-        unsent_.erase(0, taken);
+        queued_ += taken;
         if (taken < part.size()) return;
     }
     if (!finish_ || finished_) return;
@@ -17,7 +17,7 @@ void Peer::push() {
 }
 
 void Peer::send(std::string_view bytes) {
-    unsent_.append(bytes);
+    outgoing_.append(bytes);
     push();
 }
 

@@ -43,12 +43,13 @@ class Peer {
 
     Station& station_;
     SocketId socket_;
-    std::string unsent_;
+    std::string outgoing_;
+    size_t queued_ = 0;  // bytes of it that the host has taken
     bool finish_ = false, finished_ = false;
 };
 
 struct StationOptions {
-    uint8_t number = 1;  ///< last byte of MAC and address
+    uint8_t number = 1;   ///< last byte of MAC and address
     bool server = false;  ///< address 198.18.2.number instead of 198.18.1.number
     uint64_t seed = 1;
     LinkOptions link;
@@ -72,9 +73,7 @@ class Station : public Application {
     /// Every connection that there was, in order.
     const std::vector<std::unique_ptr<Peer>>& peers() const { return peers_; }
 
-    static IpAddress address_of(bool server, uint8_t number) {
-        return IpAddress::v4(198, 18, server ? 2 : 1, number);
-    }
+    static IpAddress address_of(bool server, uint8_t number) { return IpAddress::v4(198, 18, server ? 2 : 1, number); }
 
   private:
     friend class Peer;

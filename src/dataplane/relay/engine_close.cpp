@@ -11,7 +11,7 @@ namespace millrace::relay {
 
 /// Resets one side's connection, if it is open.
 void Engine::abort_side(Ref r, Side side) {
-    if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) return;
+    if (!r.relay.is_open(side)) return;
     if (auto reset = tcp::abort(context(r.shard), r.relay.endpoint(side))) ip_.send_or_drop(*reset, now_);
     side_done(r, side);
 }

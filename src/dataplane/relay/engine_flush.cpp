@@ -12,12 +12,12 @@
 namespace millrace::relay {
 namespace {
 
-constexpr uint32_t flush_burst = 64;            // relays flushed between two looks at the devices
-constexpr uint32_t segments_per_flush = 32;     // of one side, so that bulk leaves room for the others
-constexpr uint32_t timer_budget = 256;          // wheel entries a poll
+constexpr uint32_t flush_burst = 64;         // relays flushed between two looks at the devices
+constexpr uint32_t segments_per_flush = 32;  // of one side, so that bulk leaves room for the others
+constexpr uint32_t timer_budget = 256;       // wheel entries a poll
 constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
 constexpr TimeUs tick_us = us_per_ms;
-constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records
+constexpr uint32_t sweep_ticks = 10'000;  // ticks for one pass over all records
 
 }  // namespace
 
@@ -36,9 +36,8 @@ bool Engine::poll(TimeUs now) {
         if (tick) {
             poll_half_open(*shard);
             sweep(*shard);
-            shard->wheel.advance(now / us_per_ms, timer_budget, [&](uint32_t index, uint32_t generation) {
-                on_timer(*shard, index, generation);
-            });
+            shard->wheel.advance(now / us_per_ms, timer_budget,
+                                 [&](uint32_t index, uint32_t generation) { on_timer(*shard, index, generation); });
         }
         if (unpark_all) unpark(*shard);
         worked = flush_ready(*shard) || worked;
@@ -56,31 +55,28 @@ void Engine::mark_ready(Ref r) {
 /// Flushes a bounded number of those that are ready. True when there was one.
 bool Engine::flush_ready(Shard& shard) {
     const uint32_t count = std::min(shard.ready.size(), flush_burst);
-    for (uint32_t i = 0; i < count; ++i) {
-        const Ref r = ref(shard, shard.ready.pop());
-        r.relay.clear(flag_ready);
-        flush(r);
-    }
+    for (uint32_t i = 0; i < count; ++i) flush(ref(shard, shard.ready.pop()));
     return count != 0;
 }
 
+/// Keeps flag_ready while it works, so that a side which ends here does not put the relay, about to be freed, into the
+/// queue again.
 void Engine::flush(Ref r) {
     Outcome outcome = Outcome::done;
     for (const Side side : {Side::server, Side::client}) outcome = std::max(outcome, flush_side(r, side));
-    if (!r.relay.has(flag_client_open) && !r.relay.has(flag_server_open)) return finish(r);
-    if (!r.relay.has(flag_ready)) {
-        if (outcome == Outcome::unresolved) {
-            r.relay.set(flag_parked);
-            r.shard.parked.push(r.index);
-        } else if (outcome == Outcome::wants_credit) {
-            mark_ready(r);
-        }
+    if (!r.relay.any_open()) return finish(r);
+    r.relay.clear(flag_ready);
+    if (outcome == Outcome::unresolved) {
+        r.relay.set(flag_parked);
+        r.shard.parked.push(r.index);
+    } else if (outcome == Outcome::wants_credit) {
+        mark_ready(r);
     }
     schedule(r);
 }
 
 Engine::Outcome Engine::flush_side(Ref r, Side side) {
-    if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) return Outcome::done;
+    if (!r.relay.is_open(side)) return Outcome::done;
     const tcp::Context ctx = context(r.shard);
     const tcp::Endpoint ep = r.relay.endpoint(side);
     const uint32_t space = receive_space(r, side);
@@ -90,9 +86,8 @@ Engine::Outcome Engine::flush_side(Ref r, Side side) {
     net::Path path;
     if (ip_.path(ep.hot.peer, now_, path) != net::PathState::ready) return Outcome::unresolved;
     const uint32_t credit = std::min(ip_.credit(path), segments_per_flush);
-    const tcp::FlushResult result = tcp::flush(ctx, ep, space, credit, [&](wire::OutboundSegment& segment) {
-        ip_.send(path, segment);
-    });
+    const tcp::FlushResult result =
+        tcp::flush(ctx, ep, space, credit, [&](wire::OutboundSegment& segment) { ip_.send(path, segment); });
     if (result.wants_credit) return Outcome::wants_credit;
     if (ep.hot.state == tcp::State::time_wait) {
         r.shard.time_wait.insert(ctx, ep, config_->local_addresses()[ep.hot.local_id].address);
@@ -116,7 +111,7 @@ TimeUs Engine::next_deadline(Ref r) {
     const tcp::Context ctx = context(r.shard);
     TimeUs deadline = store::TimerWheel::never;
     for (const Side side : {Side::client, Side::server}) {
-        if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) continue;
+        if (!r.relay.is_open(side)) continue;
         if (const auto own = tcp::next_deadline(ctx, r.relay.endpoint(side))) deadline = std::min(deadline, *own);
     }
     if (r.relay.setup != store::no_chunk) deadline = std::min(deadline, setup_of(r).deadline);
@@ -131,7 +126,7 @@ void Engine::on_timer(Shard& shard, uint32_t index, uint32_t generation) {
     if (r.relay.scheduled_ms == 0 || static_cast<int32_t>(now_ms - r.relay.scheduled_ms) < 0) return;
     r.relay.scheduled_ms = 0;
     for (const Side side : {Side::client, Side::server}) {
-        if (!r.relay.has(side == Side::client ? flag_client_open : flag_server_open)) continue;
+        if (!r.relay.is_open(side)) continue;
         const tcp::Events events = tcp::on_deadline(context(shard), r.relay.endpoint(side));
         if (events.ended()) on_events(r, side, events);
     }
@@ -150,9 +145,12 @@ void Engine::on_phase_deadline(Ref r) {
             r.relay.set_end(Closer::balancer, CloseReason::head_timeout);
             return close_client(r);
         }
-        case Phase::connecting: return on_connect_failed(r, CloseReason::connect_timeout);
-        case Phase::awaiting_response: return bad_response(r, CloseReason::upgrade_timeout);
-        case Phase::stream: return close_stream(r, StreamEnd::timed_out);
+        case Phase::connecting:
+            return on_connect_failed(r, CloseReason::connect_timeout);
+        case Phase::awaiting_response:
+            return bad_response(r, CloseReason::upgrade_timeout);
+        case Phase::stream:
+            return close_stream(r, StreamEnd::timed_out);
         case Phase::answering:
             abort_side(r, Side::server);
             if (tcp::send_queue_bytes(r.relay.client_warm) == 0) return abort_side(r, Side::client);
@@ -160,7 +158,8 @@ void Engine::on_phase_deadline(Ref r) {
             setup_of(r).deadline = now_ + 5 * us_per_s;
             return;
         case Phase::relaying:
-        case Phase::none: return;
+        case Phase::none:
+            return;
     }
 }
 
@@ -195,8 +194,7 @@ void Engine::sweep_one(Ref r) {
     r.relay.set(flag_drain_sent);
     r.relay.set_end(Closer::balancer, CloseReason::idle_timeout);
     for (const Side side : {Side::client, Side::server})
-        if (r.relay.has(side == Side::client ? flag_client_open : flag_server_open))
-            tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
+        if (r.relay.is_open(side)) tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
     mark_ready(r);
 }
 

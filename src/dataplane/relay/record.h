@@ -85,6 +85,8 @@ struct Relay {
         return side == Side::client ? tcp::Endpoint{client_hot, client_warm} : tcp::Endpoint{server_hot, server_warm};
     }
     tcp::EndpointHot& hot(Side side) { return side == Side::client ? client_hot : server_hot; }
+    bool is_open(Side side) const { return has(side == Side::client ? flag_client_open : flag_server_open); }
+    bool any_open() const { return (flags & (flag_client_open | flag_server_open)) != 0; }
     bool has(RelayFlag flag) const { return (flags & flag) != 0; }
     void set(RelayFlag flag) { flags = static_cast<uint16_t>(flags | flag); }
     void clear(RelayFlag flag) { flags = static_cast<uint16_t>(flags & ~flag); }

@@ -1,0 +1,322 @@
+#include "tests/sim/relay_world.h"
+
+#include <algorithm>
+
+#include "tests/sim/http_text.h"
+#include "tests/sim/transfer.h"
+
+namespace millrace::sim {
+namespace {
+
+constexpr uint16_t server_port = 8080;
+constexpr size_t raw_head_bytes = 8;  // "S" and the session's number: how a raw server learns which one it is
+constexpr TimeUs run_us_max = 3600 * us_per_s;
+constexpr uint64_t check_every = 16;
+
+std::string stream(uint64_t key, size_t size) {
+    std::string bytes(size, '\0');
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(stream_byte(key, i));
+    return bytes;
+}
+
+size_t first_difference(std::string_view a, std::string_view b) {
+    return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+}  // namespace
+
+// The seed is mixed first: numbers from neighbouring seeds are the same ones, shifted.
+RelayWorld::RelayWorld(uint64_t seed) : random_(Random(seed).next()), network_(random_.next()) {
+    plan_network();
+    const size_t sessions = random_.between(4, 8);
+    for (size_t i = 0; i < sessions; ++i) plan_session(i);
+}
+
+RelayWorld::~RelayWorld() = default;
+
+void RelayWorld::plan_network() {
+    const auto some = [&](double most) {
+        return random_.chance(0.3) ? 0 : most * static_cast<double>(random_.below(1001)) / 1000;
+    };
+    link_ = {.loss = some(0.10),
+             .duplicate = some(0.05),
+             .reorder = some(0.10),
+             .corrupt = some(0.02),
+             .corrupt_only_ip = true,
+             .delay_us = random_.between(20, 20'000),
+             .jitter_us = random_.between(0, 2'000),
+             .reorder_delay_us = random_.between(100, 20'000)};
+    std::vector<IpAddress> addresses;
+    const uint8_t server_count = static_cast<uint8_t>(random_.between(2, 3));
+    for (uint8_t i = 1; i <= server_count; ++i) addresses.push_back(Station::address_of(true, i));
+    const bool one_refuses = random_.chance(0.3);
+    SnapshotBuilder config = balancer_config(addresses, random_.chance(0.3) ? 2 : 1);
+    config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
+    config.backends[0].algorithm = static_cast<Algorithm>(random_.below(4));
+    config.backends[0].connect_timeout_ms = 60'000;
+    config.backends[0].upgrade_timeout_ms = 600'000;
+    for (ListenerRecord& listener : config.listeners) listener.head_timeout_ms = 300'000;
+    balancer_ = std::make_unique<Balancer>(
+        config, BalancerOptions{.seed = random_.next(), .ring_frames = static_cast<uint32_t>(random_.between(2, 256))},
+        network_.now());
+    network_.attach(*balancer_, balancer_mac, link_);
+    for (uint8_t i = 1; i <= server_count; ++i) {
+        servers_.push_back(std::make_unique<Station>(
+            network_, StationOptions{.number = i, .server = true, .seed = random_.next(), .link = link_, .tcp = {}}));
+        if (i != 1 || !one_refuses) servers_.back()->listen(server_port, [this](Peer& peer) { on_server(peer); });
+    }
+    for (uint8_t i = 1; i <= 3; ++i) {
+        tcp::Options tcp;
+        tcp.timestamps = random_.chance(0.7);
+        tcp.mss_v4 = static_cast<uint16_t>(random_.between(500, 1460));
+        clients_.push_back(std::make_unique<Station>(
+            network_, StationOptions{.number = i, .server = false, .seed = random_.next(), .link = link_, .tcp = tcp}));
+    }
+}
+
+/// The first four sessions alone move 256 KiB each way.
+void RelayWorld::plan_session(size_t number) {
+    auto session = std::make_unique<Session>();
+    session->number = number;
+    session->station = clients_[random_.below(clients_.size())].get();
+    session->starts_at = network_.now() + random_.below(500'000);
+    const bool bulk = number < 4;
+    session->kind = bulk ? (random_.chance(0.75) ? Kind::websocket : Kind::raw) : static_cast<Kind>(random_.below(8));
+    session->ending = static_cast<Ending>(random_.below(bulk ? 3 : 5));
+    const size_t least = bulk ? 65536 : 0;
+    session->up = make_body(*session, true, least + random_.below(65536));
+    session->down = make_body(*session, false, least + random_.below(65536));
+    session->cut_at = random_.below(40'000);
+    session->pause_at = random_.chance(0.3) ? random_.below(session->down.size() + 1) : SIZE_MAX;
+    session->pause_us = random_.between(1, 3'000) * us_per_ms;
+    sessions_.push_back(std::move(session));
+}
+
+/// Sets the head of that direction and returns what follows it.
+std::string RelayWorld::make_body(Session& session, bool up, size_t size) {
+    const std::string path = "/s/" + std::to_string(session.number);
+    const std::string post = "POST " + path + " HTTP/1.1\r\nHost: sim.test\r\n";
+    const std::string content = stream(random_.next(), size);
+    std::string& head = up ? session.request : session.answer;
+    const std::string length = "Content-Length: " + std::to_string(size) + "\r\n\r\n";
+    switch (session.kind) {
+        case Kind::websocket:
+            head = up ? upgrade_request(path) : upgrade_answer();
+            return content;
+        case Kind::raw: {
+            char text[raw_head_bytes + 1];
+            std::snprintf(text, sizeof text, "S%07zu", session.number);
+            head = up ? text : "";
+            return content;
+        }
+        case Kind::refused_upgrade:
+            head = up ? upgrade_request(path) : "HTTP/1.1 403 Forbidden\r\n" + length;
+            return up ? "" : content;
+        case Kind::post:
+            head = up ? post + length : "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n" + length;
+            return content;
+        case Kind::post_chunked:
+        case Kind::get_chunked: {
+            const bool body = !up || session.kind == Kind::post_chunked;
+            const std::string framing = "Transfer-Encoding: chunked\r\n\r\n";
+            head = !up    ? "HTTP/1.1 200 OK\r\n" + framing
+                   : body ? post + framing
+                          : "GET " + path + " HTTP/1.1\r\nHost: sim.test\r\n\r\n";
+            return body ? chunked(content, 1 + random_.below(3000)) : "";
+        }
+        case Kind::get:
+        case Kind::get_until_close:
+            head = up ? "GET " + path + " HTTP/1.1\r\nHost: sim.test\r\n\r\n"
+                      : "HTTP/1.1 200 OK\r\n" + (session.kind == Kind::get ? length : "\r\n");
+            return up ? "" : content;
+    }
+    return "";
+}
+
+void RelayWorld::fail(const std::string& what) {
+    if (failure_.empty()) failure_ = what;
+}
+
+void RelayWorld::start_due(TimeUs now) {
+    for (const auto& session : sessions_) {
+        if (session->client == nullptr && session->starts_at <= now) {
+            const uint16_t port = session->kind == Kind::raw ? tcp_port : http_port;
+            const IpAddress to = session->number % 2 == 0 ? balancer_v4 : balancer_v4_second;
+            session->client = &session->station->connect(
+                port, [this, s = session.get()](Peer& peer) { on_client(*s, peer); }, to);
+        }
+        if (session->paused_until != 0 && session->paused_until <= now) {
+            session->paused_until = 0;
+            session->client->resume();
+        }
+    }
+}
+
+void RelayWorld::on_client(Session& session, Peer& peer) {
+    if (!peer.open_) return;
+    if (!session.client_began) {
+        session.client_began = true;
+        peer.send(session.request);
+        if (session.kind != Kind::websocket) peer.send(session.up);
+        // Plain HTTP clients may finish after their request; so may raw ones.
+        const bool finish = session.kind == Kind::raw ? session.ending != Ending::server_first
+                                                      : !upgrades(session) && session.kind != Kind::refused_upgrade &&
+                                                            session.ending == Ending::both;
+        if (finish) peer.shutdown();
+    }
+    if (peer.end_) return;
+    const size_t head = session.kind == Kind::raw ? 0 : head_length(peer.received);
+    if (session.kind == Kind::websocket && head != 0 && !session.client_done) {
+        session.client_done = true;
+        if (status_of(peer.received) != 101)
+            return fail("session " + std::to_string(session.number) + ": no 101 but " + peer.received.substr(0, 40));
+        peer.send(session.up);
+        if (session.ending != Ending::server_first) peer.shutdown();
+    }
+    if (peer.fin) peer.shutdown();
+    pause_or_reset(session, peer);
+}
+
+void RelayWorld::pause_or_reset(Session& session, Peer& peer) {
+    if (peer.received.size() >= session.pause_at) {
+        session.pause_at = SIZE_MAX;
+        session.paused_until = network_.now() + session.pause_us;
+        peer.pause();
+    }
+    if (session.ending == Ending::client_reset && peer.received.size() > session.cut_at) peer.abort();
+}
+
+RelayWorld::Session* RelayWorld::session_of(Peer& peer) {
+    std::string number;
+    if (peer.received.starts_with("S")) {
+        if (peer.received.size() >= raw_head_bytes) number = peer.received.substr(1, raw_head_bytes - 1);
+    } else if (head_length(peer.received) != 0) {
+        const size_t at = peer.received.find("/s/") + 3;
+        number = peer.received.substr(at, peer.received.find(' ', at) - at);
+    }
+    return number.empty() ? nullptr : sessions_.at(std::stoul(number)).get();
+}
+
+void RelayWorld::on_server(Peer& peer) {
+    Session* session = session_of(peer);
+    if (session == nullptr) {
+        if (peer.fin) peer.shutdown();
+        return;
+    }
+    if (session->server != &peer) {
+        session->server = &peer;
+        ++session->servers_seen;
+    }
+    if (peer.end_) return;
+    const size_t head = session->kind == Kind::raw ? raw_head_bytes : head_length(peer.received);
+    const bool whole = peer.received.size() - head >= session->up.size();
+    if (!session->server_began && (upgrades(*session) || whole)) {
+        session->server_began = true;
+        peer.send(session->answer + session->down);
+        const bool first =
+            upgrades(*session) ? session->ending != Ending::client_first : session->kind == Kind::get_until_close;
+        if (first) peer.shutdown();
+    }
+    if (peer.fin && session->server_began) peer.shutdown();
+    if (session->ending == Ending::server_reset && peer.received.size() > session->cut_at) peer.abort();
+}
+
+bool RelayWorld::is_over(const Session& session) const {
+    return session.client != nullptr && session.client->end_ && (session.server == nullptr || session.server->end_);
+}
+
+void RelayWorld::check_received(const Session& session, bool at_client, bool whole) {
+    const Peer* peer = at_client ? session.client : session.server;
+    const std::string name =
+        "session " + std::to_string(session.number) + (at_client ? " at the client: " : " at the server: ");
+    if (peer == nullptr) {
+        if (whole) fail(name + "never connected");
+        return;
+    }
+    std::string_view received = peer->received;
+    size_t head = session.kind == Kind::raw ? (at_client ? 0 : raw_head_bytes) : head_length(received);
+    if (at_client && session.kind == Kind::post && head != 0) {
+        const size_t second = head_length(received.substr(head));
+        head = second == 0 ? 0 : head + second;
+    }
+    if (head == 0 && session.kind != Kind::raw) {
+        if (whole) fail(name + "no head");
+        return;
+    }
+    received.remove_prefix(std::min(head, received.size()));
+    const std::string_view sent = at_client ? session.down : session.up;
+    const size_t same = first_difference(received, sent);
+    if (same != received.size())
+        fail(name + "byte " + std::to_string(same) + " of " + std::to_string(received.size()) +
+             " differs or is too much (" + std::to_string(sent.size()) + " sent)");
+    else if (whole && received.size() != sent.size())
+        fail(name + std::to_string(received.size()) + " of " + std::to_string(sent.size()) + " bytes");
+}
+
+void RelayWorld::check_end() {
+    uint64_t closed = 0;
+    for (const RelayEvent& event : balancer_->events()) {
+        closed += event.kind == RelayEventKind::closed ? 1 : 0;
+        if (event.kind == RelayEventKind::closed && (event.reason == CloseReason::none || event.closer == Closer::none))
+            fail("a relay was closed without a reason");
+    }
+    uint64_t accepted = 0;
+    for (uint16_t slot = 0; slot < 2; ++slot)
+        for (uint16_t worker = 0; worker < balancer_->worker_count(); ++worker)
+            accepted += balancer_->stats(worker).listeners[slot].accepted;
+    if (closed != accepted) fail(std::to_string(accepted) + " relays, " + std::to_string(closed) + " of them closed");
+    for (const auto& session : sessions_) {
+        const bool reset = session->ending == Ending::client_reset || session->ending == Ending::server_reset;
+        const bool cut =
+            reset && (session->client->aborted || (session->server != nullptr && session->server->aborted));
+        check_received(*session, true, !cut);
+        check_received(*session, false, !cut);
+        if (!cut && session->client->end_ != End::closed)
+            fail("session " + std::to_string(session->number) + ": the client's connection did not end in order");
+        if (session->servers_seen > 1) fail("session " + std::to_string(session->number) + " reached two servers");
+    }
+    for (const auto* side : {&clients_, &servers_}) {
+        for (const auto& station : *side) {
+            for (const std::string& violation : station->host().violations()) fail(violation);
+            if (station->host().open_sockets() == 0 && station->host().chunk_bytes() != 0) fail("a host leaks chunks");
+        }
+    }
+}
+
+std::string RelayWorld::run() {
+    network_.set_observer([this](TimeUs now) {
+        start_due(now);
+        if (++checks_ % check_every == 0) balancer_->check(now);
+    });
+    const auto over = [&] {
+        return !failure_.empty() || !balancer_->violations().empty() ||
+               (std::ranges::all_of(sessions_, [&](const auto& s) { return is_over(*s); }) && balancer_->idle());
+    };
+    const bool ended = network_.run(network_.now() + run_us_max, over);
+    balancer_->check(network_.now());
+    for (const std::string& violation : balancer_->violations()) fail(violation);
+    if (!ended) {
+        std::string open;
+        for (const auto& session : sessions_)
+            if (!is_over(*session)) open += " " + std::to_string(session->number);
+        fail("not over after an hour; open sessions:" + open + "; left in the balancer:" + balancer_->leftovers());
+    }
+    if (failure_.empty()) check_end();
+    return failure_;
+}
+
+void RelayWorld::add_to(RelayTotals& totals) const {
+    ++totals.seeds;
+    totals.failures += failure_.empty() ? 0 : 1;
+    totals.virtual_us += network_.now() - 1'000'000'000;
+    for (const auto& session : sessions_) {
+        ++totals.sessions;
+        if (session->client != nullptr) totals.bytes_down += session->client->received.size();
+        if (session->server != nullptr) totals.bytes_up += session->server->received.size();
+    }
+    auto* to = reinterpret_cast<uint64_t*>(&totals.network);
+    const auto* from = reinterpret_cast<const uint64_t*>(&network_.totals());
+    for (size_t i = 0; i < sizeof totals.network / sizeof(uint64_t); ++i) to[i] += from[i];
+}
+
+}  // namespace millrace::sim

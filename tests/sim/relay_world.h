@@ -1,0 +1,86 @@
+// One seeded run of the balancer on a bad network: clients that upgrade, speak raw TCP or plain HTTP, servers that
+// answer, half-close and reset, and the oracle: every byte that one side sent behind its head arrives on the other side
+// in order and exactly once, and nothing is left in the balancer at the end. Everything follows from the seed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/balancer.h"
+#include "tests/sim/network.h"
+#include "tests/sim/station.h"
+
+namespace millrace::sim {
+
+struct RelayTotals {
+    uint64_t seeds = 0, failures = 0, sessions = 0, bytes_up = 0, bytes_down = 0;
+    TimeUs virtual_us = 0;
+    NetworkTotals network;
+};
+
+class RelayWorld {
+  public:
+    explicit RelayWorld(uint64_t seed);
+    ~RelayWorld();
+
+    /// Runs to the end. Empty, or what differed.
+    std::string run();
+    void add_to(RelayTotals& totals) const;
+
+  private:
+    enum class Kind : uint8_t {
+        websocket,
+        raw,
+        get,
+        get_chunked,
+        get_until_close,
+        post,
+        post_chunked,
+        refused_upgrade
+    };
+    enum class Ending : uint8_t { client_first, server_first, both, client_reset, server_reset };
+
+    // One connection of a client, as planned, and as both ends have seen it.
+    struct Session {
+        size_t number;
+        Kind kind;
+        Ending ending;
+        Station* station;
+        TimeUs starts_at;
+        std::string up, down;         // what the client and the server send behind their heads
+        std::string request, answer;  // their heads
+        size_t cut_at;                // bytes received by whoever resets, before it does
+        size_t pause_at;              // bytes received by the client before it stops reading for a while
+        TimeUs pause_us, paused_until = 0;
+        Peer *client = nullptr, *server = nullptr;
+        bool client_began = false, server_began = false, client_done = false, server_done = false;
+        uint32_t servers_seen = 0;
+    };
+
+    void plan_network();
+    void plan_session(size_t number);
+    std::string make_body(Session& session, bool up, size_t size);
+    void start_due(TimeUs now);
+    void on_client(Session& session, Peer& peer);
+    void on_server(Peer& peer);
+    void pause_or_reset(Session& session, Peer& peer);
+    Session* session_of(Peer& peer);
+    bool is_over(const Session& session) const;
+    void check_received(const Session& session, bool at_client, bool whole);
+    void check_end();
+    void fail(const std::string& what);
+    bool upgrades(const Session& session) const { return session.kind == Kind::websocket || session.kind == Kind::raw; }
+
+    Random random_;
+    Network network_;
+    LinkOptions link_;
+    std::unique_ptr<Balancer> balancer_;
+    std::vector<std::unique_ptr<Station>> clients_, servers_;
+    std::vector<std::unique_ptr<Session>> sessions_;
+    std::string failure_;
+    uint64_t checks_ = 0;
+};
+
+}  // namespace millrace::sim

@@ -1,0 +1,59 @@
+// Runs seeds of the relay simulation: sim-balancer --seeds N [--seed FIRST]. Prints each failure with its seed and ends
+// with a line of totals; exit code 1 when a seed failed. A failure is reproduced by --seeds 1 --seed S.
+#include <chrono>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "tests/sim/relay_world.h"
+
+namespace {
+
+[[noreturn]] void usage() {
+    std::fprintf(stderr, "usage: sim-balancer --seeds N [--seed FIRST]\n");
+    std::exit(2);
+}
+
+uint64_t number(const char* text) {
+    char* end = nullptr;
+    const uint64_t value = text == nullptr ? 0 : std::strtoull(text, &end, 10);
+    if (text == nullptr || *text == '\0' || *end != '\0') usage();
+    return value;
+}
+
+void print(const millrace::sim::RelayTotals& totals, double seconds) {
+    const millrace::sim::NetworkTotals& net = totals.network;
+    std::printf("%" PRIu64 " seeds, %" PRIu64 " connections, %" PRIu64 " bytes up, %" PRIu64 " down; packets: %" PRIu64
+                " sent, %" PRIu64 " lost, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64
+                " corrupted; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
+                totals.seeds, totals.sessions, totals.bytes_up, totals.bytes_down, net.sent, net.lost, net.reordered,
+                net.duplicated, net.corrupted, static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    uint64_t seeds = 0, first = 1;
+    for (int i = 1; i < argc; i += 2) {
+        if (std::strcmp(argv[i], "--seeds") == 0)
+            seeds = number(argv[i + 1]);
+        else if (std::strcmp(argv[i], "--seed") == 0)
+            first = number(argv[i + 1]);
+        else
+            usage();
+    }
+    if (seeds == 0) usage();
+    const auto began = std::chrono::steady_clock::now();
+    millrace::sim::RelayTotals totals;
+    for (uint64_t seed = first; seed < first + seeds; ++seed) {
+        millrace::sim::RelayWorld world(seed);
+        const std::string failure = world.run();
+        world.add_to(totals);
+        if (failure.empty()) continue;
+        std::printf("seed %" PRIu64 ": %s\n", seed, failure.c_str());
+        std::fflush(stdout);
+    }
+    print(totals, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    return totals.failures == 0 ? 0 : 1;
+}

@@ -112,6 +112,7 @@ class Millrace:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def servers(self):
+        """The servers by name, which the labs' configurations keep unique."""
         return {server["name"]: server for server in self.ctl("show", "servers")["servers"]}
 
     def workers(self):

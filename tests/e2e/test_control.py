@@ -111,9 +111,12 @@ class Control(LabTest):
 
         def closed():
             events = self.millrace.ctl("events", "--replay", "20")["events"]
-            return [event for event in events if event["kind"] == "closed" and event["bytes_up"] > 100]
+            return [(event["closed_by"], event["reason"], event["client"].split(":")[0]) for event in events
+                    if event["event"] == "closed" and event["bytes_up"] > 100]
 
         self.millrace.wait(closed, 5, "told")
+        # The WebSocket closing handshake ends with the server's FIN, and the client answers it.
+        self.assertEqual(closed()[-1], ("server", "fin", net.CLIENT))
 
     def test_connections_are_listed(self):
         async def look():

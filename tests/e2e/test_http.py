@@ -38,10 +38,10 @@ class Http(LabTest):
     def config(cls):
         return "\n".join((
             millrace.interfaces(), millrace.listener(backend="", more=ROUTES),
-            millrace.backend({"one": f"{net.SERVERS[0]}:8080"}, "http", 'type = "http"\npath = "/"\nrise = 1'),
-            millrace.backend({"one": f"{net.SERVERS[0]}:8081"}, "refused", health=None),
-            millrace.backend({"one": f"{net.SERVERS[0]}:8082"}, "silent", health=None, more='upgrade_timeout = "500ms"'),
-            millrace.backend({"one": f"{net.SERVERS[0]}:8083"}, "wrong", health=None)))
+            millrace.backend({"good": f"{net.SERVERS[0]}:8080"}, "http", 'type = "http"\npath = "/"\nrise = 1'),
+            millrace.backend({"refused": f"{net.SERVERS[0]}:8081"}, "refused", health=None),
+            millrace.backend({"silent": f"{net.SERVERS[0]}:8082"}, "silent", health=None, more='upgrade_timeout = "500ms"'),
+            millrace.backend({"wrong": f"{net.SERVERS[0]}:8083"}, "wrong", health=None)))
 
     @classmethod
     def wait_until_up(cls):

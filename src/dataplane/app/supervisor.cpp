@@ -10,6 +10,7 @@ namespace millrace::app {
 namespace {
 
 constexpr long look_interval_ns = 50'000'000;
+constexpr long round_interval_ns = 100'000;
 
 uint64_t monotonic_us() {
     timespec time{};
@@ -48,20 +49,21 @@ void Supervisor::stop() {
     for (port::Orders& order : orders_) order.stop.store(true);
 }
 
-bool Supervisor::wait_for_signal() {
+bool Supervisor::wait_for_signal(long timeout_ns) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    const timespec timeout{0, look_interval_ns};
+    const timespec timeout{0, timeout_ns};
     return sigtimedwait(&signals, nullptr, &timeout) > 0;
 }
 
 void Supervisor::run() {
     leave_worker_cores(config_->snapshot().dataplane());
     while (!ended_) {
-        if (wait_for_signal()) stop();
+        if (wait_for_signal(look_interval_ns)) stop();
         instance_.stats().heartbeat_us.store(monotonic_us(), std::memory_order_relaxed);
+        if (stopping()) continue;
         if (const CommandsFile* commands = instance_.follow_commands(); commands != commands_) hand_over(commands);
         if (instance_.config_changed()) look_for_config();
     }
@@ -73,18 +75,23 @@ void Supervisor::hand_over(const CommandsFile* commands) {
         order.commands.store(commands);
         order.round.fetch_add(1, std::memory_order_release);
     }
-    wait_for_workers();
-    instance_.release_old_commands();
+    if (wait_for_workers()) instance_.release_old_commands();
 }
 
-/// After this no worker uses what was in force before the latest round.
-void Supervisor::wait_for_workers() {
+bool Supervisor::stopping() const {
+    return std::ranges::any_of(orders_, [](const port::Orders& order) { return order.stop.load(); });
+}
+
+/// True when no worker uses any more what was in force before the latest round. False when they are told to stop
+/// meanwhile: they take no more orders then, and go on using what they have until they end.
+bool Supervisor::wait_for_workers() {
     for (port::Orders& order : orders_) {
-        while (order.round_done.load(std::memory_order_acquire) != order.round.load() && !order.stop) {
-            const timespec pause{0, 100'000};
-            nanosleep(&pause, nullptr);
+        while (order.round_done.load(std::memory_order_acquire) != order.round.load()) {
+            if (wait_for_signal(round_interval_ns)) stop();
+            if (stopping()) return false;
         }
     }
+    return true;
 }
 
 void Supervisor::look_for_config() {
@@ -102,8 +109,9 @@ void Supervisor::look_for_config() {
         order.config.store(next.get());
         order.round.fetch_add(1, std::memory_order_release);
     }
-    wait_for_workers();
-    config_ = std::move(next);
+    retiring_ = std::exchange(config_, std::move(next));
+    if (!wait_for_workers()) return;
+    retiring_.reset();
     stats.generation.store(config_->snapshot().generation(), std::memory_order_release);
     spdlog::info("configuration generation {} is in force", config_->snapshot().generation());
 }

@@ -27,13 +27,15 @@ class Supervisor {
 
   private:
     void run();
-    bool wait_for_signal();
+    static bool wait_for_signal(long timeout_ns);
+    bool stopping() const;
     void look_for_config();
     void hand_over(const CommandsFile* commands);
-    void wait_for_workers();
+    bool wait_for_workers();
 
     Instance& instance_;
     std::unique_ptr<const config::RuntimeConfig> config_;
+    std::unique_ptr<const config::RuntimeConfig> retiring_;  // the one before, until every worker has left it
     std::span<port::Orders> orders_;
     const CommandsFile* commands_ = nullptr;
     std::atomic<bool> ended_ = false;

@@ -138,7 +138,6 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats) {
 }
 
 void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
-    config_ = orders.config.load(std::memory_order_acquire);
     TimeUs published_at = 0;
     uint32_t idle_rounds = 0;
     uint64_t began = rte_rdtsc();

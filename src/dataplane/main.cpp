@@ -59,7 +59,7 @@ Arguments parse_arguments(int argc, char** argv) {
 }
 
 /// Waits for the first configuration that is valid; control may start later.
-std::unique_ptr<const config::RuntimeConfig> wait_for_config(const app::Instance& instance) {
+std::unique_ptr<const config::RuntimeConfig> wait_for_config(app::Instance& instance) {
     std::string said;
     while (true) {
         std::string error;

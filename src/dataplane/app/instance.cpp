@@ -36,7 +36,7 @@ Instance::~Instance() {
 bool Instance::acquire(std::string& error) {
     if (!make_run_directory(name_, error)) return false;
     const std::string path = directory_ + "/dataplane.lock";
-    lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock_ < 0) {
         error = path + ": " + std::strerror(errno);
         return false;
@@ -48,27 +48,32 @@ bool Instance::acquire(std::string& error) {
     return true;
 }
 
-std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) const {
+std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) {
     const std::string path = directory_ + "/config";
-    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    // Looked at before it is opened: what can't be read is not tried again until it is replaced.
     struct stat status {};
+    if (stat(path.c_str(), &status) == 0) {
+        config_inode_ = status.st_ino;
+        config_time_ = change_time(status);
+    }
+    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (file < 0 || fstat(file, &status) != 0) {
         error = path + ": " + std::strerror(errno);
         if (file >= 0) close(file);
         return std::nullopt;
     }
-    config_inode_ = status.st_ino;
-    config_time_ = change_time(status);
-    std::vector<std::byte> bytes;
     if (!S_ISREG(status.st_mode) || status.st_size > snapshot_bytes_max) {
-        error = path + ": not a snapshot (too large)";
+        error = path + ": not a snapshot (no file, or too large)";
         close(file);
         return std::nullopt;
     }
-    bytes.resize(static_cast<size_t>(status.st_size));
+    std::vector<std::byte> bytes(static_cast<size_t>(status.st_size));
     size_t done = 0;
-    for (ssize_t got = 1; got > 0 && done < bytes.size(); done += static_cast<size_t>(got > 0 ? got : 0))
-        got = read(file, bytes.data() + done, bytes.size() - done);
+    while (done < bytes.size()) {
+        const ssize_t got = read(file, bytes.data() + done, bytes.size() - done);
+        if (got <= 0) break;  // cut short meanwhile: the snapshot's own length will tell
+        done += static_cast<size_t>(got);
+    }
     close(file);
     bytes.resize(done);
     return bytes;
@@ -142,9 +147,12 @@ bool Instance::create_regions(const DataplaneRecord& settings, std::string& erro
     }
     // A tmpfs of our own: as large as the machine allows, and with huge pages where they are asked for. Only root can
     // mount; anyone else uses the folder as it is. One that an earlier dataplane mounted is used again.
-    struct stat inside {
-    }, outside{};
-    stat(folder.c_str(), &inside);
+    struct stat inside {};
+    struct stat outside {};
+    if (lstat(folder.c_str(), &inside) != 0 || !S_ISDIR(inside.st_mode)) {
+        error = folder + ": is not a directory";
+        return false;
+    }
     stat(directory_.c_str(), &outside);
     if (inside.st_dev == outside.st_dev && geteuid() == 0)
         mount("millrace", folder.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=95%,huge=advise,mode=0700");

@@ -30,9 +30,9 @@ class Instance {
     bool acquire(std::string& error);
 
     /// The bytes of the file `config`; empty, with a reason, when there is none or it is too large to be one.
-    std::optional<std::vector<std::byte>> read_config(std::string& error) const;
+    std::optional<std::vector<std::byte>> read_config(std::string& error);
 
-    /// True when the file `config` was replaced since read_config().
+    /// True when there is a file `config` and read_config() has not looked at it yet, whatever came of that.
     bool config_changed() const;
 
     /// Makes `stats` and `events` for so many workers, readable by the instance's group.
@@ -47,8 +47,7 @@ class Instance {
     const CommandsFile* follow_commands();
     void release_old_commands() { old_commands_.clear(); }
 
-    /// Formats the region of every shard anew, in files of the folder `regions`, or in anonymous memory where that
-    /// folder can't be used.
+    /// Formats the region of every shard anew, in files of the folder `regions`, upon which root mounts a tmpfs.
     bool create_regions(const DataplaneRecord& settings, std::string& error);
     std::vector<store::Region>& regions() { return regions_; }
 
@@ -66,8 +65,8 @@ class Instance {
     std::string name_;
     std::string directory_;
     int lock_ = -1;
-    mutable uint64_t config_inode_ = 0;
-    mutable int64_t config_time_ = 0;
+    uint64_t config_inode_ = 0;
+    int64_t config_time_ = 0;
     SharedFile stats_;
     SharedFile events_;
     SharedFile commands_;

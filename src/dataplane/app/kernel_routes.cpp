@@ -1,24 +1,19 @@
 #include "dataplane/app/kernel_routes.h"
 
 #include <fstream>
-#include <set>
 #include <sstream>
 
 namespace millrace::app {
-namespace {
 
-/// Names of the interfaces that carry a default route, as /proc/net tells them.
-std::set<std::string> default_route_interfaces() {
+std::set<std::string> default_route_interfaces(std::istream& v4, std::istream& v6) {
     std::set<std::string> names;
     std::string line;
-    std::ifstream v4("/proc/net/route");
     while (std::getline(v4, line)) {
         std::istringstream fields(line);
         std::string name, destination, gateway, flags, references, use, metric, mask;
         fields >> name >> destination >> gateway >> flags >> references >> use >> metric >> mask;
         if (destination == "00000000" && mask == "00000000") names.insert(name);
     }
-    std::ifstream v6("/proc/net/ipv6_route");
     while (std::getline(v6, line)) {
         std::istringstream fields(line);
         std::string destination, length, field, name;
@@ -30,10 +25,22 @@ std::set<std::string> default_route_interfaces() {
     return names;
 }
 
-}  // namespace
+std::set<std::string> with_lower_devices(const std::set<std::string>& names, const std::filesystem::path& class_net) {
+    constexpr std::string_view prefix = "lower_";
+    std::set<std::string> all = names;
+    for (const std::string& name : names) {
+        std::error_code none;
+        std::set<std::string> lower;
+        for (const auto& entry : std::filesystem::directory_iterator(class_net / name, none)) {
+            const std::string link = entry.path().filename();
+            if (link.starts_with(prefix)) lower.insert(link.substr(prefix.size()));
+        }
+        all.merge(with_lower_devices(lower, class_net));  // the kernel allows no loops
+    }
+    return all;
+}
 
-bool leaves_kernel_reachable(const SnapshotView& config, std::string& error) {
-    const std::set<std::string> defaults = default_route_interfaces();
+bool leaves_reachable(const SnapshotView& config, const std::set<std::string>& defaults, std::string& error) {
     for (const InterfaceRecord& interface : config.interfaces()) {
         if (interface.driver != Driver::af_xdp && interface.driver != Driver::af_packet) continue;
         const std::string device{config.text(interface.device)};
@@ -44,6 +51,11 @@ bool leaves_kernel_reachable(const SnapshotView& config, std::string& error) {
         return false;
     }
     return true;
+}
+
+bool leaves_kernel_reachable(const SnapshotView& config, std::string& error) {
+    std::ifstream v4("/proc/net/route"), v6("/proc/net/ipv6_route");
+    return leaves_reachable(config, with_lower_devices(default_route_interfaces(v4, v6), "/sys/class/net"), error);
 }
 
 }  // namespace millrace::app

@@ -306,6 +306,8 @@ TEST(TcpSim, ConnectionToADeadPeerTimesOut) {
 TEST(TcpSim, ConnectToAClosedPortIsRefused) {
     World world(1);
     world.start();
+    EXPECT_TRUE(world.run(10, [&] { return world.client_application->ended; }));
+    *world.client_application = Transfer(world.to_server);
     world.client->connect(server_v4, 444, 50001);
     EXPECT_TRUE(world.run(10, [&] { return world.client_application->ended; }));
     EXPECT_EQ(world.client_application->end, End::refused);

@@ -85,6 +85,7 @@ Json dataplane_json(Controller& controller) {
     json["config_error"] = config_error.empty() ? Json(nullptr) : Json(config_error);
     json["tsc_hz"] = header.tsc_hz;
     json["relay_record_bytes"] = header.relay_record_bytes;
+    json["malformed_replies"] = link.malformed_replies();
     return json;
 }
 

@@ -2,7 +2,8 @@
 """Runs the tests, group by group; called by scripts/test once the packages are there.
 
     style     tests/style: formatting, layering, sizes
-    unit      every GoogleTest case and the simulator, as built for release (g++, build/)
+    unit      every GoogleTest case, as built for release (g++, build/)
+    simulate  seeds of the relay simulation
     checked   the same cases under the address and undefined-behaviour sanitizers (clang, build-checked/)
     fault     each planted fault of src/dataplane/base/fault_names.inc must turn some of those cases red
     fuzz      each fuzz target for some seconds, from its committed corpus
@@ -27,6 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = 10
+SEEDS = 100            # of the relay simulation
+FAULT_SEEDS = 20       # of it, for a planted fault that no other test has found
 PROGRAM_SECONDS = 180  # the longest that one test program may take
 TEST_SECONDS = 180     # the longest that one Python test may take
 WORKERS = max(2, os.cpu_count() or 2)
@@ -171,6 +174,18 @@ def program_group(report, group, directory, wants, environment):
     return green
 
 
+def simulate_group(report):
+    name = "simulate/seeds"
+    half = [["build/tests/sim/sim-balancer", "--seeds", str(SEEDS // 2), "--seed", str(first)] for first in (1, SEEDS // 2 + 1)]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        results = list(pool.map(run, half))
+    if all(code == 0 for code, _ in results):
+        report.ok(name)
+        print("".join(f"  {output}" for _, output in results), end="")
+    else:
+        report.fail(name, "".join(output for _, output in results))
+
+
 def fault_group(report, programs):
     """Each planted fault must turn a program red that is green without it."""
     with open(os.path.join(ROOT, "src/dataplane/base/fault_names.inc"), encoding="utf-8") as lines:
@@ -183,7 +198,8 @@ def fault_group(report, programs):
             arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
             if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] != 0:
                 return name
-        return None
+        simulator = ["build-checked/tests/sim/sim-balancer", "--seeds", str(FAULT_SEEDS)]
+        return simulator[0] if run(simulator, MILLRACE_FAULT=fault, **SANITIZERS)[0] != 0 else None
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for name, found_by in zip(names, pool.map(find, names)):
@@ -282,6 +298,10 @@ def main():
         if build(report, "build"):
             program_group(report, "unit", "build", report.wants, {})
 
+    def simulate():
+        if report.wants("simulate/seeds") and build(report, "build", only="tests/sim/"):
+            simulate_group(report)
+
     def checked(wants=report.wants):
         if build(report, "build-checked", *CHECKED_SETUP, only=("tests/unit/", "tests/sim/", "tests/fuzz/"), CC="clang",
                  CXX="clang++"):
@@ -297,7 +317,8 @@ def main():
         if programs or (only == "fuzz" and checked(lambda _: False)):
             fuzz_group(report)
 
-    groups = {"style": lambda: python_group(report, "style", "tests/style"), "unit": unit, "checked": checked,
+    groups = {"style": lambda: python_group(report, "style", "tests/style"), "unit": unit,
+              "simulate": simulate, "checked": checked,
               "fault": fault, "fuzz": fuzz, "e2e": lambda: python_group(report, "e2e", "tests/e2e")}
     for name, test in groups.items():
         if only in groups and name != only:

@@ -33,10 +33,10 @@ RoutingTable::RoutingTable(const SnapshotView& config) {
             return a.network < b.network;
         });
         // Of equal prefixes only the first was ever found: the first address on the link, then the first route.
-        const auto rest = std::ranges::unique(*family, [](const Entry& a, const Entry& b) {
+        const auto rest = std::unique(family->begin(), family->end(), [](const Entry& a, const Entry& b) {
             return a.prefix_length == b.prefix_length && a.network == b.network;
         });
-        family->erase(rest.begin(), rest.end());
+        family->erase(rest, family->end());
     }
 }
 

@@ -152,8 +152,12 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
         const uint64_t ended = rte_rdtsc();
         device_cycles_ += ended - before;
         const bool busy = frames != 0 || worked;
-        (busy ? busy_cycles_ : idle_cycles_) += ended - began;
-        if (busy) busy_device_cycles_ += device_cycles_;
+        if (busy) {
+            busy_cycles_ += ended - began - device_cycles_;
+            busy_device_cycles_ += device_cycles_;
+        } else {
+            idle_cycles_ += ended - began;
+        }
         began = ended;
         take_orders(worker, orders);
         if (now - published_at >= publish_interval_us) {

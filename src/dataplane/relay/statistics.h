@@ -28,7 +28,7 @@ struct Histogram {
 struct WorkerStats {
     // The loop (written by port/).
     uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
-    uint64_t busy_cycles;    ///< iterations that found work, device calls included
+    uint64_t busy_cycles;    ///< iterations that found work, device calls excluded
     uint64_t idle_cycles;    ///< iterations that found none
     uint64_t device_cycles;  ///< inside receive and send bursts of busy iterations
     uint64_t dispatched_out, dispatched_in, dispatch_dropped;

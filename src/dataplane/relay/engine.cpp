@@ -34,6 +34,8 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
     tcp_options_.mss_v4 = static_cast<uint16_t>(mtu - 40);
     tcp_options_.mss_v6 = static_cast<uint16_t>(mtu - 60);
     tcp_options_.receive_window_bytes = snapshot.dataplane().send_queue_bytes;
+    // What a head buffer can take: more could only be thrown away while it waits for the server.
+    tcp_options_.syn_window_bytes = store::chunk_payload_max;
 }
 
 void Engine::set_config(const config::RuntimeConfig& config) {
@@ -42,6 +44,7 @@ void Engine::set_config(const config::RuntimeConfig& config) {
         const config::ServerBySlot& before = config_->server_by_slot(slot);
         const config::ServerBySlot& after = config.server_by_slot(slot);
         if (before.address != after.address || before.port != after.port) servers_[slot] = {};
+        if (!after.present) stats_.servers[slot].ejected = 0;
     }
     std::fill(credits_.begin(), credits_.end(), 0);
     config_ = &config;
@@ -67,13 +70,19 @@ uint64_t Engine::random() {
 uint64_t& Engine::phase_gauge(Phase phase) {
     WorkerStats& worker = stats_.worker;
     switch (phase) {
-        case Phase::reading_head: return worker.relays_reading_head;
-        case Phase::connecting: return worker.relays_connecting;
-        case Phase::awaiting_response: return worker.relays_awaiting_response;
-        case Phase::relaying: return worker.relays_relaying;
-        case Phase::answering: return worker.relays_answering;
+        case Phase::reading_head:
+            return worker.relays_reading_head;
+        case Phase::connecting:
+            return worker.relays_connecting;
+        case Phase::awaiting_response:
+            return worker.relays_awaiting_response;
+        case Phase::relaying:
+            return worker.relays_relaying;
+        case Phase::answering:
+            return worker.relays_answering;
         case Phase::none:
-        case Phase::stream: break;
+        case Phase::stream:
+            break;
     }
     return worker.streams_open;
 }
@@ -91,8 +100,8 @@ void Engine::set_phase(Ref r, Phase phase, TimeUs deadline) {
 std::optional<uint32_t> Engine::find(Shard& shard, uint32_t hash, const Flow& flow) {
     return shard.flows.find(hash, [&](uint32_t value) {
         const tcp::EndpointHot& hot = shard.relays.at(FlowValue::index(value)).hot(FlowValue::side(value));
-        return hot.peer_port == flow.peer_port && hot.local_port == flow.local_port &&
-               hot.local_id == flow.local_id && hot.peer == flow.peer;
+        return hot.peer_port == flow.peer_port && hot.local_port == flow.local_port && hot.local_id == flow.local_id &&
+               hot.peer == flow.peer;
     });
 }
 
@@ -110,10 +119,10 @@ void Engine::on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t 
 void Engine::segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegment& segment) {
     const Ref r = ref(shard, FlowValue::index(value));
     const Side side = FlowValue::side(value);
-    const tcp::Events events =
-        tcp::receive(context(shard), r.relay.endpoint(side), segment,
-                     [&](std::span<const uint8_t> bytes) { return consume(r, side, bytes); });
-    if (events.consumed != 0 || events.acked != 0) {
+    const tcp::Events events = tcp::receive(context(shard), r.relay.endpoint(side), segment,
+                                            [&](std::span<const uint8_t> bytes) { return consume(r, side, bytes); });
+    // A relay that is drained has only so much time left, whatever its sides still do.
+    if ((events.consumed != 0 || events.acked != 0) && !r.relay.has(flag_drain_sent)) {
         const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
         (side == Side::client ? r.relay.client_active_ms : r.relay.server_active_ms) = now_ms;
     }
@@ -124,9 +133,12 @@ void Engine::segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegm
 size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
     if (fault(Fault::relay_ack_without_storing) && bytes.size() > 900) return bytes.size();
     switch (r.relay.phase) {
-        case Phase::relaying: return pump(r, side, bytes);
-        case Phase::answering: return bytes.size();  // the client may finish speaking; nobody listens
-        case Phase::stream: return consume_stream(r, bytes);
+        case Phase::relaying:
+            return pump(r, side, bytes);
+        case Phase::answering:
+            return bytes.size();  // the client may finish speaking; nobody listens
+        case Phase::stream:
+            return consume_stream(r, bytes);
         case Phase::reading_head:
         case Phase::connecting:
         case Phase::awaiting_response: {
@@ -136,7 +148,8 @@ size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
                 return pump(r, side, bytes);
             return append(r, setup.request, bytes);
         }
-        case Phase::none: break;
+        case Phase::none:
+            break;
     }
     return 0;
 }
@@ -154,40 +167,30 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
 void Engine::progress(Ref r) {
     if (r.relay.phase == Phase::reading_head) read_request(r);
     if (r.relay.phase == Phase::awaiting_response) read_response(r);
-    if (r.relay.setup == store::no_chunk) return;
-    const Setup& setup = setup_of(r);
-    if (setup.body_error == 1 && r.relay.phase == Phase::awaiting_response)
-        return answer_error(r, 400, CloseReason::bad_request);
-    if (setup.body_error == 1) return abort(r, Closer::balancer, CloseReason::bad_request);
-    if (setup.body_error == 2) return abort(r, Closer::balancer, CloseReason::bad_response);
-    if (r.relay.phase == Phase::relaying && setup.response_body.done()) end_exchange(r);
+    if (r.relay.setup != store::no_chunk) check_bodies(r);
 }
 
 void Engine::on_peer_fin(Ref r, Side side) {
-    const Closer closer = side == Side::client ? Closer::client : Closer::server;
     switch (r.relay.phase) {
-        case Phase::relaying:
-            r.relay.set_end(closer, CloseReason::fin);
-            if (r.relay.setup != store::no_chunk) {
-                // An ordinary HTTP client may finish after its request; the answer still comes.
-                if (side == Side::server) end_exchange(r);
-                return;
-            }
-            if (fault(Fault::relay_forgets_half_close)) return;
-            tcp::shutdown_send(context(r.shard), r.relay.endpoint(other(side)));
-            return;
+        case Phase::reading_head:
+            r.relay.set_end(Closer::client, CloseReason::fin);
+            return close_client(r);
+        case Phase::connecting:
         case Phase::awaiting_response:
             if (side == Side::server) return bad_response(r, CloseReason::bad_response);
-            [[fallthrough]];
-        case Phase::connecting:
-            if (setup_of(r).kind != http::RequestKind::websocket) return;
-            [[fallthrough]];
-        case Phase::reading_head:
-            r.relay.set_end(closer, CloseReason::fin);
-            return close_client(r);
-        case Phase::stream: return close_stream(r, StreamEnd::by_server);
+            return on_client_fin_before_answer(r);
+        case Phase::relaying:
+            if (r.relay.setup != store::no_chunk && side == Side::server) return end_exchange(r);
+            if (fault(Fault::relay_forgets_half_close)) return;
+            if (r.relay.setup == store::no_chunk)
+                r.relay.set_end(side == Side::client ? Closer::client : Closer::server, CloseReason::fin);
+            tcp::shutdown_send(context(r.shard), r.relay.endpoint(other(side)));
+            return;
+        case Phase::stream:
+            return close_stream(r, StreamEnd::by_server);
         case Phase::answering:
-        case Phase::none: return;
+        case Phase::none:
+            return;
     }
 }
 
@@ -203,14 +206,15 @@ void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
         r.relay.set_end(Closer::client, reason);
         abort_side(r, Side::server);
     } else if (r.relay.phase == Phase::connecting) {
-        on_connect_failed(r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout
-                                                              : CloseReason::connect_refused);
+        on_connect_failed(
+            r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout : CloseReason::connect_refused);
     } else if (r.relay.phase == Phase::awaiting_response) {
         bad_response(r, reason);
-    } else {
+    } else if (r.relay.phase == Phase::relaying) {
         r.relay.set_end(Closer::server, reason);
         abort_side(r, Side::client);
     }
+    // In answering nobody needs the server any more: what it said is on its way to the client.
 }
 
 }  // namespace millrace::relay

@@ -36,21 +36,21 @@ namespace millrace::relay {
 /// What one worker remembers of a server slot between configurations.
 struct ServerState {
     uint32_t consecutive_failures = 0;
-    uint32_t reset_count = 0;       ///< ServerControl's at the last look
+    uint32_t reset_count = 0;  ///< ServerControl's at the last look
     TimeUs ejected_until = 0;
-    uint32_t port_counter = 0;      ///< RFC 6056's counter for this destination
+    uint32_t port_counter = 0;  ///< RFC 6056's counter for this destination
 };
 
 /// Everything that an engine is given at start. All of it outlives the engine.
 struct EngineSetup {
-    std::vector<Shard*> shards;     ///< those that this worker owns
+    std::vector<Shard*> shards;  ///< those that this worker owns
     net::IpLayer& ip;
     const PortClasses& port_classes;
     StatsBlock& stats;
     std::span<const StatsBlock* const> other_stats;  ///< the other workers', for least_conn
     ControlLink& control;
     uint64_t random_seed;
-    uint64_t connection_id_base;    ///< ids count up from here in steps of shard_max
+    uint64_t connection_id_base;  ///< ids count up from here in steps of shard_max
 };
 
 class Engine {
@@ -65,8 +65,7 @@ class Engine {
 
     /// First look at a segment of a burst: brings the flow's bucket near.
     void prefetch(const Shard& shard, const wire::FlowKey& key) const {
-        shard.flows.prefetch(
-            shard.flow_hash(key.source, key.destination, key.source_port, key.destination_port));
+        shard.flows.prefetch(shard.flow_hash(key.source, key.destination, key.source_port, key.destination_port));
     }
 
     /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.
@@ -91,9 +90,24 @@ class Engine {
         uint16_t local_port;
         uint16_t local_id;
     };
+    static constexpr uint32_t stream_max = 1024;
+    struct StreamSlot {
+        uint64_t id = 0;
+        Shard* shard = nullptr;  // null: free, or the stream has ended
+        store::Handle handle{};
+    };
+    // How long a side may take to read the last bytes and close; then it is reset.
+    static constexpr TimeUs linger_us = 5 * us_per_s;
+    // Chooses servers by address or header. Not a secret and not a region's: a client keeps its server across shards,
+    // across restarts, and across balancers with the same servers.
+    static constexpr SipKey balance_key{0x6d696c6c72616365, 0x62616c616e636572};
     // Which servers may be chosen: all that are enabled, of those the ones not down, of those the ones not ejected.
     enum class Tier : uint8_t { enabled, probed, healthy };
     enum class OpenResult : uint8_t { opened, no_port, unreachable };
+    struct Failure {
+        uint16_t status;
+        CloseReason reason;
+    };
     // What a flush left undone, the gravest last.
     enum class Outcome : uint8_t { done, wants_credit, unresolved };
 
@@ -129,14 +143,15 @@ class Engine {
     void route_request(Ref r, const config::Listener& listener, const http::RequestHead& request);
     void send_request(Ref r);
     void send_early_bytes(Ref r);
+    void on_client_fin_before_answer(Ref r);
 
     // engine_connect.cpp
     const config::Backend* backend_of(const Setup& setup) const;
     void connect_first(Ref r, const config::Backend& backend);
-    void connect(Ref r, const config::Backend& backend);
+    void connect(Ref r, const config::Backend& backend, Failure failure);
     bool is_ejected(uint16_t slot) const;
     uint32_t open_on(uint16_t slot) const;
-    bool fill_candidates(const config::Backend& backend, Tier tier);
+    bool fill_candidates(const config::Backend& backend, Tier tier, const balance::ExcludedSlots& tried);
     std::optional<uint16_t> choose_server(const config::Backend& backend, const Setup& setup);
     OpenResult open_to(Ref r, const IpAddress& server, uint16_t port, uint16_t server_slot,
                        const config::Backend* backend);
@@ -149,6 +164,8 @@ class Engine {
 
     // engine_response.cpp
     void read_response(Ref r);
+    bool send_response_head(Ref r, const http::ResponseHead& response);
+    void pass_interim_response(Ref r, const http::ResponseHead& response, uint32_t head_length);
     void pass_response(Ref r, const http::ResponseHead& response, uint32_t head_length);
     void start_relaying(Ref r);
     void end_exchange(Ref r);
@@ -160,6 +177,7 @@ class Engine {
     size_t pump(Ref r, Side from, std::span<const uint8_t> bytes);
     size_t pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes);
     void count_bytes(Ref r, Side from, size_t bytes);
+    void check_bodies(Ref r);
     uint32_t receive_space(Ref r, Side side);
 
     // engine_close.cpp
@@ -178,29 +196,24 @@ class Engine {
     void schedule(Ref r);
     TimeUs next_deadline(Ref r);
     void on_timer(Shard& shard, uint32_t index, uint32_t generation);
+    void on_deadlines(Ref r);
     void on_phase_deadline(Ref r);
     void unpark(Shard& shard);
     void sweep(Shard& shard);
     void sweep_one(Ref r);
+    void drain(Ref r, uint32_t now_ms);
 
     // engine_stream.cpp
     bool poll_commands();
     void on_list_connections(uint64_t request_id, const ListConnections& request);
     void on_list_neighbours(uint64_t request_id);
     ConnectionRecord describe(Ref r);
-    std::optional<Ref> find_stream(uint64_t id);
+    StreamSlot* find_stream(uint64_t id);
     void on_stream_open(const StreamOpen& open);
     void on_stream_established(Ref r);
     size_t consume_stream(Ref r, std::span<const uint8_t> bytes);
     void on_stream_send(uint64_t id, std::span<const std::byte> bytes);
     void close_stream(Ref r, StreamEnd end);
-
-    static constexpr uint32_t stream_max = 1024;
-    struct StreamSlot {
-        uint64_t id = 0;
-        Shard* shard = nullptr;
-        store::Handle handle{};
-    };
 
     std::vector<Shard*> shards_;
     net::IpLayer& ip_;
@@ -217,12 +230,12 @@ class Engine {
     uint64_t seen_neighbour_changes_ = 0;
     TimeUs unparked_at_ = 0;
     TimeUs ticked_at_ = 0;
-    std::vector<ServerState> servers_;          // by slot
-    std::vector<int32_t> credits_;              // round robin, by index of ServerRecord
-    std::vector<balance::Server> candidates_;   // scratch of one choice
-    std::vector<uint8_t> scratch_;              // one rewritten head
+    std::vector<ServerState> servers_;         // by slot
+    std::vector<int32_t> credits_;             // round robin, by index of ServerRecord
+    std::vector<balance::Server> candidates_;  // scratch of one choice
+    std::vector<uint8_t> scratch_;             // one rewritten head
     std::array<StreamSlot, stream_max> streams_;
-    std::array<std::byte, message_payload_max> command_;  // one request, then its answer
+    alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer
 };
 
 }  // namespace millrace::relay

@@ -39,9 +39,12 @@ void Engine::reset_stranger(const wire::TcpSegment& segment, uint16_t local_id) 
 void Engine::on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     wire::OutboundSegment reply;
     switch (shard.half_open.on_segment(context(shard), entry, segment, reply)) {
-        case tcp::HalfOpenTable::Verdict::dropped: return;
-        case tcp::HalfOpenTable::Verdict::reply: return ip_.send_or_drop(reply, now_);
-        case tcp::HalfOpenTable::Verdict::complete: return accept(shard, entry, segment);
+        case tcp::HalfOpenTable::Verdict::dropped:
+            return;
+        case tcp::HalfOpenTable::Verdict::reply:
+            return ip_.send_or_drop(reply, now_);
+        case tcp::HalfOpenTable::Verdict::complete:
+            return accept(shard, entry, segment);
     }
 }
 
@@ -72,7 +75,7 @@ void Engine::accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& 
     ++listener_stats(r.relay).open;
     ++listener_stats(r.relay).accepted;
     Setup& setup = setup_of(r);
-    setup.balance_hash = client_hash(shard.flow_key, r.relay.client_hot.peer);
+    setup.balance_hash = client_hash(balance_key, r.relay.client_hot.peer);
     set_phase(r, Phase::reading_head, now_ + listener->record->head_timeout_ms * us_per_ms);
     if (listener->record->mode == ListenerMode::tcp) connect_first(r, config_->backends()[listener->routes[0].backend]);
     segment_for_relay(shard, FlowValue::pack(r.index, Side::client), segment);

@@ -1,5 +1,5 @@
-// Ends. A side is done when its connection is closed, reset, or handed to the TIME_WAIT table; a relay is gone when both
-// are. Nothing is freed in the middle of a call chain: finish() is called by flush() alone.
+// Ends. A side is done when its connection is closed, reset, or handed to the TIME_WAIT table; a relay is gone when
+// both are. Nothing is freed in the middle of a call chain: finish() is called by flush() alone.
 
 #include <time.h>
 
@@ -85,8 +85,10 @@ void Engine::write_event(Ref r, RelayEventKind kind) {
         event.closer = relay.closer();
         event.reason = relay.reason();
     }
-    if (relay.has(flag_websocket)) event.http_status = 101;
-    else if (relay.setup != store::no_chunk) event.http_status = setup_of(r).http_status;
+    if (relay.has(flag_websocket))
+        event.http_status = 101;
+    else if (relay.setup != store::no_chunk)
+        event.http_status = setup_of(r).http_status;
     control_.write(event);
     ++stats_.worker.events_written;
 }
@@ -94,9 +96,9 @@ void Engine::write_event(Ref r, RelayEventKind kind) {
 void Engine::abort_all(TimeUs now) {
     now_ = now;
     for (Shard* shard : shards_) {
-        shard->relays.for_each_live([&](uint32_t index, Relay&) {
-            abort(ref(*shard, index), Closer::balancer, CloseReason::shutdown);
-        });
+        shard->relays.for_each_live(
+            [&](uint32_t index, Relay&) { abort(ref(*shard, index), Closer::balancer, CloseReason::shutdown); });
+        unpark(*shard);
         while (flush_ready(*shard)) {
         }
     }

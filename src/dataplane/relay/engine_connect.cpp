@@ -18,18 +18,19 @@ void Engine::connect_first(Ref r, const config::Backend& backend) {
     Setup& setup = setup_of(r);
     setup.backend_slot = backend.record->slot;
     setup.retries_left = backend.record->retries;
-    connect(r, backend);
+    connect(r, backend, {503, CloseReason::no_server});
 }
 
-/// Chooses a server and starts the connection; goes on to the next candidate while no source port can be had.
-void Engine::connect(Ref r, const config::Backend& backend) {
+/// Chooses a server and starts the connection; goes on to the next candidate while no source port can be had. `failure`
+/// is what the client is told when nobody is left.
+void Engine::connect(Ref r, const config::Backend& backend, Failure failure) {
     BackendStats& stats = stats_.backends[backend.record->slot];
+    Setup& setup = setup_of(r);
     while (true) {
-        Setup& setup = setup_of(r);
         const std::optional<uint16_t> slot = choose_server(backend, setup);
         if (!slot || !setup.tried.add(*slot)) {
-            ++stats.no_server;
-            return answer_error(r, 503, CloseReason::no_server);
+            if (failure.reason == CloseReason::no_server) ++stats.no_server;
+            return answer_error(r, failure.status, failure.reason);
         }
         const config::ServerBySlot& server = config_->server_by_slot(*slot);
         set_phase(r, Phase::connecting, now_ + backend.record->connect_timeout_ms * us_per_ms);
@@ -40,16 +41,17 @@ void Engine::connect(Ref r, const config::Backend& backend) {
             ++server_stats(*slot).open;
             return;
         }
-        if (result == OpenResult::no_port) ++stats.source_ports_exhausted;
-        if (setup.retries_left == 0) {
-            const bool no_port = result == OpenResult::no_port;
-            return answer_error(r, 503, no_port ? CloseReason::no_source_port : CloseReason::unreachable);
-        }
+        const bool no_port = result == OpenResult::no_port;
+        if (no_port) ++stats.source_ports_exhausted;
+        failure = {503, no_port ? CloseReason::no_source_port : CloseReason::unreachable};
+        if (setup.retries_left == 0) return answer_error(r, failure.status, failure.reason);
         --setup.retries_left;
     }
 }
 
-bool Engine::is_ejected(uint16_t slot) const { return servers_[slot].ejected_until > now_; }
+bool Engine::is_ejected(uint16_t slot) const {
+    return servers_[slot].ejected_until > now_;
+}
 
 uint32_t Engine::open_on(uint16_t slot) const {
     uint64_t open = stats_.servers[slot].open;
@@ -57,8 +59,8 @@ uint32_t Engine::open_on(uint16_t slot) const {
     return static_cast<uint32_t>(open);
 }
 
-/// Fills candidates_ with the backend's servers as `tier` sees them; true when any may be chosen.
-bool Engine::fill_candidates(const config::Backend& backend, Tier tier) {
+/// Fills candidates_ with the backend's servers as `tier` sees them; true when any but those tried may be chosen.
+bool Engine::fill_candidates(const config::Backend& backend, Tier tier, const balance::ExcludedSlots& tried) {
     bool any = false;
     for (size_t i = 0; i < backend.servers.size(); ++i) {
         const ServerRecord& server = backend.servers[i];
@@ -72,20 +74,20 @@ bool Engine::fill_candidates(const config::Backend& backend, Tier tier) {
         bool usable = control.admin == AdminState::enabled;
         if (tier != Tier::enabled) usable = usable && control.probe != ProbeState::down;
         if (tier == Tier::healthy) usable = usable && !is_ejected(server.slot);
-        const uint16_t weight =
-            control.weight == ServerControl::weight_of_snapshot ? server.weight : control.weight;
+        const uint16_t weight = control.weight == ServerControl::weight_of_snapshot ? server.weight : control.weight;
         candidates_[i] = {.slot = server.slot, .weight = weight, .usable = usable, .open = open_on(server.slot)};
-        any = any || (usable && weight != 0);
+        any = any || balance::eligible(candidates_[i], tried);
     }
     return any;
 }
 
-/// Ejection never takes the last server: when all that their probes call up are ejected, they are all tried again.
+/// Ejection never takes the last server: when all that their probes call up are ejected or tried, the ejected ones are
+/// tried again.
 std::optional<uint16_t> Engine::choose_server(const config::Backend& backend, const Setup& setup) {
-    if (!fill_candidates(backend, Tier::healthy) && !fill_candidates(backend, Tier::probed)) {
-        if (backend.record->when_all_down != WhenAllDown::try_all || !fill_candidates(backend, Tier::enabled))
-            return std::nullopt;
-    }
+    const bool any =
+        fill_candidates(backend, Tier::healthy, setup.tried) || fill_candidates(backend, Tier::probed, setup.tried) ||
+        (backend.record->when_all_down == WhenAllDown::try_all && fill_candidates(backend, Tier::enabled, setup.tried));
+    if (!any) return std::nullopt;
     const size_t count = backend.servers.size();
     const balance::Pool pool{.servers = std::span(candidates_).first(count),
                              .credits = std::span(credits_).subspan(backend.record->first_server, count),
@@ -172,16 +174,16 @@ void Engine::on_connect_failed(Ref r, CloseReason reason) {
     ++server_stats(r.relay.server_slot).connect_failures;
     count_failure(r.relay.server_slot, backend);
     abort_side(r, Side::server);
-    if (backend == nullptr || setup.retries_left == 0) {
-        const bool timed_out = reason == CloseReason::connect_timeout;
-        return answer_error(r, timed_out ? 504 : 502, reason);
-    }
+    const Failure failure{static_cast<uint16_t>(reason == CloseReason::connect_timeout ? 504 : 502), reason};
+    if (backend == nullptr || setup.retries_left == 0) return answer_error(r, failure.status, failure.reason);
     --setup.retries_left;
     ++stats_.backends[setup.backend_slot].retries;
-    connect(r, *backend);
+    connect(r, *backend, failure);
 }
 
-void Engine::count_success(uint16_t slot) { servers_[slot].consecutive_failures = 0; }
+void Engine::count_success(uint16_t slot) {
+    servers_[slot].consecutive_failures = 0;
+}
 
 void Engine::count_failure(uint16_t slot, const config::Backend* backend) {
     ServerState& state = servers_[slot];

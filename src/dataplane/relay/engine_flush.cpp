@@ -125,12 +125,17 @@ void Engine::on_timer(Shard& shard, uint32_t index, uint32_t generation) {
     // An entry that a nearer deadline overtook fires in vain; the nearer one has its own.
     if (r.relay.scheduled_ms == 0 || static_cast<int32_t>(now_ms - r.relay.scheduled_ms) < 0) return;
     r.relay.scheduled_ms = 0;
+    on_deadlines(r);
+}
+
+void Engine::on_deadlines(Ref r) {
+    if (!r.relay.any_open()) return;  // ended in this very moment, and about to be freed
     for (const Side side : {Side::client, Side::server}) {
         if (!r.relay.is_open(side)) continue;
-        const tcp::Events events = tcp::on_deadline(context(shard), r.relay.endpoint(side));
+        const tcp::Events events = tcp::on_deadline(context(r.shard), r.relay.endpoint(side));
         if (events.ended()) on_events(r, side, events);
     }
-    if (r.relay.setup != store::no_chunk && setup_of(r).deadline <= now_) on_phase_deadline(r);
+    if (r.relay.any_open() && r.relay.setup != store::no_chunk && setup_of(r).deadline <= now_) on_phase_deadline(r);
     mark_ready(r);
     // A parked relay is not flushed, but its other deadlines go on.
     if (r.relay.has(flag_parked)) schedule(r);
@@ -182,16 +187,27 @@ void Engine::sweep(Shard& shard) {
 }
 
 void Engine::sweep_one(Ref r) {
+    // Where the wheel had no room for its deadline, this is what finds it.
+    const bool forgotten = r.shard.wheel.exhausted_total() != 0 && r.relay.scheduled_ms == 0;
+    if (forgotten && next_deadline(r) <= now_) on_deadlines(r);
     if (r.relay.phase != Phase::relaying && r.relay.phase != Phase::answering) return;
     const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
-    const uint32_t client_limit = config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
-    const bool client_idle = now_ms - r.relay.client_active_ms > client_limit;
+    const uint32_t client_silence_ms = now_ms - r.relay.client_active_ms;
+    if (r.relay.has(flag_drain_sent)) {
+        if (client_silence_ms > linger_us / us_per_ms) abort(r, Closer::balancer, CloseReason::idle_timeout);
+        return;
+    }
+    const bool client_idle = client_silence_ms > config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
     const bool server_idle =
         r.relay.server_slot != no_slot &&
         now_ms - r.relay.server_active_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
-    if (!client_idle && !server_idle) return;
-    if (r.relay.has(flag_drain_sent)) return abort(r, Closer::balancer, CloseReason::idle_timeout);
+    if (client_idle || server_idle) drain(r, now_ms);
+}
+
+/// Both sides get a FIN and some seconds to answer it.
+void Engine::drain(Ref r, uint32_t now_ms) {
     r.relay.set(flag_drain_sent);
+    r.relay.client_active_ms = now_ms;
     r.relay.set_end(Closer::balancer, CloseReason::idle_timeout);
     for (const Side side : {Side::client, Side::server})
         if (r.relay.is_open(side)) tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
@@ -201,11 +217,14 @@ void Engine::sweep_one(Ref r) {
 void Engine::publish_gauges() {
     WorkerStats& worker = stats_.worker;
     worker.chunk_bytes = worker.chunk_slab_bytes = worker.flow_table_bytes = worker.timer_bytes = worker.half_open = 0;
+    worker.timers_exhausted = 0;
+    worker.timers_exhausted = 0;
     for (const Shard* shard : shards_) {
         worker.chunk_bytes += shard->chunks.bytes_in_use();
         worker.chunk_slab_bytes += shard->chunks.bytes_of_slabs();
         worker.flow_table_bytes += shard->flows.bytes_in_use();
         worker.timer_bytes += shard->wheel.bytes_in_use();
+        worker.timers_exhausted += shard->wheel.exhausted_total();
         worker.half_open += shard->half_open.size();
     }
     worker.ip = ip_.counters();

@@ -30,8 +30,8 @@ void Engine::count_bytes(Ref r, Side from, size_t bytes) {
     }
 }
 
-/// While there is a setup: early bytes of an upgrade or of a tcp relay, or the bodies of an ordinary exchange, which end
-/// where their framing says.
+/// While there is a setup: early bytes of an upgrade or of a tcp relay, or the bodies of an ordinary exchange, which
+/// end where their framing says.
 size_t Engine::pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes) {
     Setup& setup = setup_of(r);
     const tcp::Context ctx = context(r.shard);
@@ -58,12 +58,27 @@ size_t Engine::pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes) {
     return bytes.size();
 }
 
+/// The framing of an ordinary exchange: a body that makes no sense, or the end of the answer.
+void Engine::check_bodies(Ref r) {
+    const bool awaiting = r.relay.phase == Phase::awaiting_response;
+    if (!awaiting && r.relay.phase != Phase::relaying) return;
+    const Setup& setup = setup_of(r);
+    if (setup.body_error == 1 && awaiting) return answer_error(r, 400, CloseReason::bad_request);
+    if (setup.body_error == 1) return abort(r, Closer::balancer, CloseReason::bad_request);
+    if (setup.body_error == 2) return abort(r, Closer::balancer, CloseReason::bad_response);
+    if (!awaiting && setup.response_body.done()) end_exchange(r);
+}
+
 uint32_t Engine::receive_space(Ref r, Side side) {
     switch (r.relay.phase) {
-        case Phase::relaying: break;
-        case Phase::answering: return tcp_options_.receive_window_bytes;
-        case Phase::stream: return std::min(control_.reply_room(), tcp_options_.receive_window_bytes);
-        case Phase::none: return 0;
+        case Phase::relaying:
+            break;
+        case Phase::answering:
+            return tcp_options_.receive_window_bytes;
+        case Phase::stream:
+            return std::min(control_.reply_room(), tcp_options_.receive_window_bytes);
+        case Phase::none:
+            return 0;
         case Phase::reading_head:
         case Phase::connecting:
         case Phase::awaiting_response: {

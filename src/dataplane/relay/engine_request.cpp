@@ -20,18 +20,24 @@ constexpr uint32_t head_chunk_payload = 1024 - sizeof(store::ChunkHeader);
 
 http::FieldPolicy field_policy(ForwardedPolicy policy) {
     switch (policy) {
-        case ForwardedPolicy::off: return http::FieldPolicy::pass;
-        case ForwardedPolicy::add: return http::FieldPolicy::add;
-        case ForwardedPolicy::replace: return http::FieldPolicy::replace;
+        case ForwardedPolicy::off:
+            return http::FieldPolicy::pass;
+        case ForwardedPolicy::add:
+            return http::FieldPolicy::add;
+        case ForwardedPolicy::replace:
+            return http::FieldPolicy::replace;
     }
     return http::FieldPolicy::pass;
 }
 
 http::FieldPolicy field_policy(RequestIdPolicy policy) {
     switch (policy) {
-        case RequestIdPolicy::off: return http::FieldPolicy::pass;
-        case RequestIdPolicy::if_absent: return http::FieldPolicy::add;
-        case RequestIdPolicy::always: return http::FieldPolicy::replace;
+        case RequestIdPolicy::off:
+            return http::FieldPolicy::pass;
+        case RequestIdPolicy::if_absent:
+            return http::FieldPolicy::add;
+        case RequestIdPolicy::always:
+            return http::FieldPolicy::replace;
     }
     return http::FieldPolicy::pass;
 }
@@ -83,11 +89,11 @@ void Engine::read_request(Ref r) {
     if (const uint16_t status = http::parse_request(bytes.first(scan.length), request); status != 0)
         return answer_error(r, status, CloseReason::bad_request);
     setup.kind = request.kind;
-    if (request.fields.size() > listener->record->headers_max)
-        return answer_error(r, 431, CloseReason::bad_request);
+    if (request.fields.size() > listener->record->headers_max) return answer_error(r, 431, CloseReason::bad_request);
     ++listener_stats(r.relay).requests;
     setup.request_head_length = scan.length;
     setup.request_body = http::BodyCursor(request.body);
+    setup.http_1_0 = request.minor_version == 0;
     route_request(r, *listener, request);
 }
 
@@ -100,7 +106,7 @@ void Engine::route_request(Ref r, const config::Listener& listener, const http::
         if (!backend.hash_header.empty())
             if (const http::Field* field = request.fields.find(backend.hash_header))
                 setup.balance_hash = siphash13(
-                    r.shard.flow_key, {reinterpret_cast<const uint8_t*>(field->value.data()), field->value.size()});
+                    balance_key, {reinterpret_cast<const uint8_t*>(field->value.data()), field->value.size()});
         return connect_first(r, backend);
     }
     answer_error(r, 404, CloseReason::error_response);
@@ -131,7 +137,9 @@ void Engine::send_request(Ref r) {
         ++stats_.worker.chunks_exhausted;
         return answer_error(r, 503, CloseReason::no_memory);
     }
-    if (setup.kind != http::RequestKind::websocket) send_early_bytes(r);
+    if (setup.kind == http::RequestKind::websocket) return;
+    send_early_bytes(r);
+    check_bodies(r);
 }
 
 /// Bytes that came after the head: they go on now, and their buffer is given back.
@@ -140,9 +148,25 @@ void Engine::send_early_bytes(Ref r) {
     if (setup.request == store::no_chunk) return;
     const std::span<const uint8_t> early = r.shard.chunks.payload(setup.request).subspan(setup.request_head_length);
     // At most one head buffer's worth: it fits into the send queue's limit, so a short count means exhausted chunks.
-    if (!early.empty() && pump(r, Side::client, early) != early.size()) return abort(r, Closer::balancer, CloseReason::no_memory);
+    if (!early.empty() && pump(r, Side::client, early) != early.size())
+        return abort(r, Closer::balancer, CloseReason::no_memory);
     r.shard.chunks.free(setup.request);
     setup.request = store::no_chunk;
+}
+
+/// The client says no more, but it may still read: an ordinary request that is whole gets its answer, and in tcp mode
+/// the FIN is passed on with the rest.
+void Engine::on_client_fin_before_answer(Ref r) {
+    const Setup& setup = setup_of(r);
+    if (setup.kind == http::RequestKind::websocket) {
+        r.relay.set_end(Closer::client, CloseReason::fin);
+        return close_client(r);
+    }
+    if (setup.request_head_length == 0) return;
+    http::BodyCursor body = setup.request_body;
+    if (setup.request != store::no_chunk)
+        body.advance(r.shard.chunks.payload(setup.request).subspan(setup.request_head_length));
+    if (!body.done()) answer_error(r, 400, CloseReason::bad_request);
 }
 
 }  // namespace millrace::relay

@@ -13,9 +13,6 @@
 namespace millrace::relay {
 namespace {
 
-// How long a client may take to read an answer of ours and close; then it is reset.
-constexpr TimeUs linger_us = 5 * us_per_s;
-
 // A server may announce itself with 100 and 103 a few times, not without end.
 constexpr uint8_t interim_responses_max = 8;
 
@@ -37,28 +34,39 @@ void Engine::read_response(Ref r) {
             return bad_response(r, CloseReason::bad_response);
         if (response.is_interim() && ++setup.interim_responses > interim_responses_max)
             return bad_response(r, CloseReason::bad_response);
-        pass_response(r, response, scan.length);
+        if (response.is_interim())
+            pass_interim_response(r, response, scan.length);
+        else
+            pass_response(r, response, scan.length);
     }
 }
 
-void Engine::pass_response(Ref r, const http::ResponseHead& response, uint32_t head_length) {
-    Setup& setup = setup_of(r);
-    const tcp::Context ctx = context(r.shard);
+/// Sends the head on to the client; false when there is no memory for it and the relay has ended.
+bool Engine::send_response_head(Ref r, const http::ResponseHead& response) {
     const size_t length = http::write_response(response, scratch_);
     MILLRACE_ASSERT(length != 0);
-    if (tcp::send(ctx, r.relay.endpoint(Side::client), std::span(scratch_).first(length)) != length) {
-        ++stats_.worker.chunks_exhausted;
-        return abort(r, Closer::balancer, CloseReason::no_memory);
-    }
-    setup.response_started = 1;
-    if (response.is_interim()) {
-        const std::span<uint8_t> buffer = r.shard.chunks.capacity(setup.response);
-        store::ChunkHeader& header = r.shard.chunks.header(setup.response);
-        header.length = static_cast<uint16_t>(header.length - head_length);
-        std::memmove(buffer.data(), buffer.data() + head_length, header.length);
-        setup.response_scanned = 0;
-        return;
-    }
+    if (tcp::send(context(r.shard), r.relay.endpoint(Side::client), std::span(scratch_).first(length)) == length)
+        return true;
+    ++stats_.worker.chunks_exhausted;
+    abort(r, Closer::balancer, CloseReason::no_memory);
+    return false;
+}
+
+/// What follows the interim head moves to the front of the buffer.
+void Engine::pass_interim_response(Ref r, const http::ResponseHead& response, uint32_t head_length) {
+    Setup& setup = setup_of(r);
+    // RFC 9110 §15.2: HTTP/1.0 knows no such thing.
+    if (setup.http_1_0 == 0 && !send_response_head(r, response)) return;
+    const std::span<uint8_t> buffer = r.shard.chunks.capacity(setup.response);
+    store::ChunkHeader& header = r.shard.chunks.header(setup.response);
+    header.length = static_cast<uint16_t>(header.length - head_length);
+    std::memmove(buffer.data(), buffer.data() + head_length, header.length);
+    setup.response_scanned = 0;
+}
+
+void Engine::pass_response(Ref r, const http::ResponseHead& response, uint32_t head_length) {
+    if (!send_response_head(r, response)) return;
+    Setup& setup = setup_of(r);
     const uint16_t slot = r.relay.server_slot;
     server_stats(slot).upgrade_time.add(now_ - setup.started);
     setup.http_status = response.status;
@@ -105,11 +113,11 @@ void Engine::start_relaying(Ref r) {
     if (r.relay.client_hot.has(tcp::flag_fin_received)) on_peer_fin(r, Side::client);
 }
 
-/// An ordinary exchange is over once its answer is: one request per connection.
+/// An ordinary exchange is over once its answer is, or has been cut short: one request per connection.
 void Engine::end_exchange(Ref r) {
-    r.relay.set_end(Closer::server, CloseReason::fin);
-    for (const Side side : {Side::client, Side::server})
-        tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
+    const bool whole = setup_of(r).response_body.complete_at_close();
+    r.relay.set_end(Closer::server, whole ? CloseReason::fin : CloseReason::bad_response);
+    for (const Side side : {Side::client, Side::server}) tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
     set_phase(r, Phase::answering, now_ + linger_us);
     mark_ready(r);
 }
@@ -121,12 +129,11 @@ void Engine::bad_response(Ref r, CloseReason reason) {
     answer_error(r, reason == CloseReason::upgrade_timeout ? 504 : 502, reason);
 }
 
-/// Sends an error of our own and closes; where that is not possible (tcp mode, an answer already begun), resets.
+/// Sends an error of our own, before any final answer, and closes; in tcp mode, where that is not possible, resets.
 void Engine::answer_error(Ref r, uint16_t status, CloseReason reason) {
     const config::Listener* listener = config_->listener_of_slot(r.relay.listener_slot);
     Setup& setup = setup_of(r);
-    if (listener == nullptr || listener->record->mode == ListenerMode::tcp || setup.response_started != 0)
-        return abort(r, Closer::balancer, reason);
+    if (listener == nullptr || listener->record->mode == ListenerMode::tcp) return abort(r, Closer::balancer, reason);
     r.relay.set_end(Closer::balancer, reason);
     setup.http_status = status == http::status_websocket_version ? 400 : status;
     for (size_t i = 0; i < std::size(response_statuses); ++i)

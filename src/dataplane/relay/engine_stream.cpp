@@ -40,7 +40,9 @@ bool Engine::poll_commands() {
             case MessageType::list_connections:
                 if (read(list, payload)) on_list_connections(header.request_id, list);
                 break;
-            case MessageType::list_neighbours: on_list_neighbours(header.request_id); break;
+            case MessageType::list_neighbours:
+                on_list_neighbours(header.request_id);
+                break;
             case MessageType::stream_open:
                 if (read(open, payload)) on_stream_open(open);
                 break;
@@ -51,7 +53,8 @@ bool Engine::poll_commands() {
                 if (read(stream, payload))
                     if (const auto r = find_stream(stream.id)) close_stream(*r, StreamEnd::by_control);
                 break;
-            default: break;
+            default:
+                break;
         }
     }
     return count != 0;
@@ -109,11 +112,21 @@ ConnectionRecord Engine::describe(Ref r) {
         record.server_port = relay.server_hot.peer_port;
     }
     switch (relay.phase) {
-        case Phase::reading_head: record.state = RelayState::reading_head; break;
-        case Phase::connecting: record.state = RelayState::connecting; break;
-        case Phase::awaiting_response: record.state = RelayState::upgrading; break;
-        case Phase::relaying: record.state = RelayState::relaying; break;
-        default: record.state = RelayState::closing; break;
+        case Phase::reading_head:
+            record.state = RelayState::reading_head;
+            break;
+        case Phase::connecting:
+            record.state = RelayState::connecting;
+            break;
+        case Phase::awaiting_response:
+            record.state = RelayState::upgrading;
+            break;
+        case Phase::relaying:
+            record.state = RelayState::relaying;
+            break;
+        default:
+            record.state = RelayState::closing;
+            break;
     }
     record.client_rtt_us = relay.client_hot.srtt_us;
     record.server_rtt_us = relay.server_hot.srtt_us;
@@ -146,9 +159,8 @@ void Engine::on_stream_open(const StreamOpen& open) {
         const StreamClosed closed{.id = open.id, .end = end, .reserved = {}};
         control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
     };
-    const auto slot = std::ranges::find_if(streams_, [](const StreamSlot& s) {
-        return s.shard == nullptr || s.shard->relays.get(s.handle) == nullptr;
-    });
+    const auto slot = std::ranges::find_if(
+        streams_, [](const StreamSlot& s) { return s.shard == nullptr || s.shard->relays.get(s.handle) == nullptr; });
     if (slot == streams_.end() || find_stream(open.id) || open.server_slot >= server_slot_max)
         return refuse(StreamEnd::no_memory);
     Shard& shard = *shards_[open.id % shards_.size()];

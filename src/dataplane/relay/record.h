@@ -50,7 +50,7 @@ enum RelayFlag : uint16_t {
     flag_server_open = 0x08,     ///< the server's endpoint is in the flow table
     flag_websocket = 0x10,       ///< a 101 was passed on: the cursors follow frames
     flag_server_counted = 0x20,  ///< counts as open on its server
-    flag_drain_sent = 0x40,      ///< idle timeout: both FINs were sent, the next sweep resets
+    flag_drain_sent = 0x40,      ///< idle timeout: both FINs were sent; client_active_ms is when
 };
 
 enum class Side : uint8_t { client = 0, server = 1 };
@@ -119,8 +119,8 @@ struct Setup {
     uint16_t http_status;  ///< of the final answer that the client got
     uint8_t retries_left;
     http::RequestKind kind;
-    uint8_t body_error;        ///< 1: of the request, 2: of the response: framing that makes no sense
-    uint8_t response_started;  ///< a byte of an answer went to the client
+    uint8_t body_error;  ///< 1: of the request, 2: of the response: framing that makes no sense
+    uint8_t http_1_0;    ///< the request's version
     uint8_t interim_responses;
     uint16_t reserved;
     http::BodyCursor request_body;

@@ -109,6 +109,7 @@ constexpr Row rows[] = {
     WORKER(streams_open, "streams", gauge),
     WORKER_TOTAL(relays_exhausted, "connections"),
     WORKER_TOTAL(chunks_exhausted, "times"),
+    WORKER_TOTAL(timers_exhausted, "times"),
     WORKER(chunk_bytes, "bytes", gauge),
     WORKER(chunk_slab_bytes, "bytes", gauge),
     WORKER(flow_table_bytes, "bytes", gauge),

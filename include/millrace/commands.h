@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include <millrace/address.h>
@@ -65,6 +66,9 @@ struct CommandsFile {
     WorkerCommandRing rings[worker_max];
 };
 static_assert(sizeof(CommandsFile) == 64 + 8 * server_slot_max + worker_max * (128 + command_ring_bytes));
+
+/// What SharedFile::create and join are told of this file: the part before the server states.
+inline constexpr uint32_t commands_header_bytes = offsetof(CommandsFile, servers);
 
 enum class MessageType : uint16_t {
     // control → dataplane

@@ -55,10 +55,9 @@ void Publisher::read_previous() {
 
 bool Publisher::open_commands(std::string& error) {
     const std::string path = directory_ + "/commands";
-    constexpr uint32_t header_bytes = offsetof(CommandsFile, servers);
-    commands_ = SharedFile::join(path, commands_magic, header_bytes, sizeof(CommandsFile), true, error);
+    commands_ = SharedFile::join(path, commands_magic, commands_header_bytes, sizeof(CommandsFile), true, error);
     if (commands_ && commands_.size() == sizeof(CommandsFile)) return true;
-    commands_ = SharedFile::create(path, commands_magic, header_bytes, sizeof(CommandsFile), file_mode, error);
+    commands_ = SharedFile::create(path, commands_magic, commands_header_bytes, sizeof(CommandsFile), file_mode, error);
     if (!commands_) return false;
     made_commands_ = true;
     for (ServerControl& server : commands()->servers)

@@ -125,7 +125,7 @@ relay::StatsBlock& Instance::stats_block(uint32_t worker) {
 const CommandsFile* Instance::follow_commands() {
     if (commands_ && commands_.is_current()) return reinterpret_cast<const CommandsFile*>(commands_.data());
     std::string ignored;  // control may simply not be there
-    SharedFile file = SharedFile::join(directory_ + "/commands", commands_magic, offsetof(CommandsFile, servers),
+    SharedFile file = SharedFile::join(directory_ + "/commands", commands_magic, commands_header_bytes,
                                        sizeof(CommandsFile), false, ignored);
     // With control's file gone the last one stays: its server states go on to hold.
     if (file) {

@@ -8,6 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <millrace/assert.h>
+
 namespace millrace::app {
 namespace {
 
@@ -40,6 +42,12 @@ bool drop_privileges(const ServiceUser& user, const SnapshotView& config, std::s
         return false;
     }
     return true;
+}
+
+void drop_thread_capabilities() {
+    if (geteuid() == 0) return;  // nothing was dropped: a test, or a machine without an ordinary user
+    capng_clear(CAPNG_SELECT_CAPS);
+    MILLRACE_ASSERT(capng_apply(CAPNG_SELECT_CAPS) == 0);
 }
 
 }  // namespace millrace::app

@@ -16,4 +16,7 @@ bool forbid_new_privileges(std::string& error);
 /// CAP_NET_ADMIN for AF_XDP, to take its program off the interface at the end. Nothing to do for an ordinary user.
 bool drop_privileges(const ServiceUser& user, const SnapshotView& config, std::string& error);
 
+/// Takes every capability from the calling thread, which may have inherited some from the one that started it.
+void drop_thread_capabilities();
+
 }  // namespace millrace::app

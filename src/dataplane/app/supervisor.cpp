@@ -6,6 +6,8 @@
 #include <spdlog/spdlog.h>
 #include <time.h>
 
+#include "dataplane/app/privileges.h"
+
 namespace millrace::app {
 namespace {
 
@@ -59,6 +61,7 @@ bool Supervisor::wait_for_signal(long timeout_ns) {
 }
 
 void Supervisor::run() {
+    drop_thread_capabilities();
     leave_worker_cores(config_->snapshot().dataplane());
     while (!ended_) {
         if (wait_for_signal(look_interval_ns)) stop();

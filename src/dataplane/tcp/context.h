@@ -56,8 +56,8 @@ class FunctionRef<Result(Arguments...)> {
 };
 
 /// Takes in-order payload and returns how many bytes of it, from the front, it has stored. What it returns is
-/// acknowledged, so it must be in memory that survives the process before it returns. After a short return it is not
-/// called again for this segment; the rest counts as never received.
+/// acknowledged, so it must be in memory that survives the process before it returns. After a short return it is
+/// called again for this segment only when memory has been freed since; the rest counts as never received.
 using Consumer = FunctionRef<size_t(std::span<const uint8_t>)>;
 
 /// Takes a segment to send. Its pieces are valid only during the call; it can't fail (see segment_credit of flush).

@@ -117,4 +117,17 @@ uint32_t reassembly_deliver(const Context& ctx, Endpoint ep, Consumer consume) {
     return total;
 }
 
+bool reassembly_discard(const Context& ctx, Endpoint ep) {
+    Extension* state = extension(ctx, ep);
+    if (state == nullptr || state->reassembly == no_chunk) return false;
+    while (state->reassembly != no_chunk) {
+        const ChunkId id = state->reassembly;
+        state->reassembly = ctx.chunks.header(id).next;
+        --state->reassembly_chunks;
+        ++ctx.counters.reassembly_dropped;
+        ctx.chunks.free(id);
+    }
+    return true;
+}
+
 }  // namespace millrace::tcp

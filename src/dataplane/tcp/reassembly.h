@@ -15,4 +15,7 @@ void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const
 /// Hands whatever now continues at rcv_nxt to `consume` and moves rcv_nxt over it. Returns the bytes consumed.
 uint32_t reassembly_deliver(const Context& ctx, Endpoint ep, Consumer consume);
 
+/// Forgets everything that waits, but for a FIN; false when nothing did.
+bool reassembly_discard(const Context& ctx, Endpoint ep);
+
 }  // namespace millrace::tcp

@@ -129,6 +129,10 @@ bool accept_in_order(const Context& ctx, Endpoint ep, std::span<const uint8_t> p
     uint32_t taken = 0;
     if (!payload.empty()) {
         taken = static_cast<uint32_t>(consume(payload));
+        // Perhaps memory is short because of what waits out of order, which is of no use without these bytes. It is not
+        // acknowledged, so it gives way; else connections that hold such bytes could starve each other for ever.
+        if (taken < payload.size() && reassembly_discard(ctx, ep))
+            taken += static_cast<uint32_t>(consume(payload.subspan(taken)));
         ep.hot.rcv_nxt += fault(Fault::tcp_ack_without_storing) ? static_cast<uint32_t>(payload.size()) : taken;
     }
     const bool all = taken == payload.size();

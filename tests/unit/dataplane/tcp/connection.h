@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -140,7 +141,7 @@ struct Connection : Stack {
 
     Events give(const wire::TcpSegment& segment) {
         const auto consume = [this](std::span<const uint8_t> bytes) {
-            const size_t taken = std::min(bytes.size(), accept_max);
+            const size_t taken = accept_when && !accept_when() ? 0 : std::min(bytes.size(), accept_max);
             received.append(reinterpret_cast<const char*>(bytes.data()), taken);
             return taken;
         };
@@ -188,6 +189,7 @@ struct Connection : Stack {
     uint32_t last_ts_value = 0;
     uint32_t receive_space = 65535;
     size_t accept_max = SIZE_MAX;
+    std::function<bool()> accept_when;  ///< when set: the consumer takes nothing while this says no
     std::string received;
     std::vector<Sent> sent;
 };

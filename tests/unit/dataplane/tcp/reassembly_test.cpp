@@ -103,6 +103,20 @@ TEST(Reassembly, ExhaustedChunksDropAndCount) {
     EXPECT_FALSE(c.hot.has(flag_fin_received));
 }
 
+TEST(Reassembly, HeldBytesGiveWayToThoseThatTheyWaitFor) {
+    Connection c;
+    c.establish();
+    arrive(c, 10, 20);
+    const uint64_t held = c.chunks.bytes_in_use();
+    c.accept_when = [&] { return c.chunks.bytes_in_use() < held; };  // as an owner whose memory is all held
+    arrive(c, 0, 10);
+    EXPECT_EQ(c.received, stream().substr(0, 10));
+    EXPECT_EQ(c.counters.reassembly_dropped, 1u);
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
+    arrive(c, 10, 20);
+    EXPECT_EQ(c.received, stream().substr(0, 20)) << "the rest came again";
+}
+
 TEST(Reassembly, RefusedBytesStayAndAreOfferedAgain) {
     Connection c;
     c.establish();

@@ -20,6 +20,7 @@ struct Options {
     uint16_t mss_v4 = 1460;                 ///< announced on IPv4: MTU less 40 (RFC 9293 §3.7.1)
     uint16_t mss_v6 = 1440;                 ///< announced on IPv6: MTU less 60
     uint16_t initial_window_segments = 10;  ///< RFC 6928
+    uint16_t syn_window_bytes = 65535;      ///< most that a SYN or SYN-ACK advertises: what the peer may send at once
     uint32_t receive_window_bytes = 65535;  ///< largest window ever advertised; also bounds what waits out of order
     uint16_t reassembly_chunks_max = 64;    ///< chunks that one connection may hold out of order
     uint32_t time_wait_ms = 60'000;         ///< 2 MSL (RFC 9293 §3.4.2), MSL taken as 30 s

@@ -28,7 +28,7 @@ void fill_syn_options(const Context& ctx, wire::TcpSegment& header, const IpAddr
 
 /// The window of a SYN or SYN-ACK, which is never scaled (RFC 7323 §2.2).
 inline uint16_t syn_window(const Options& options) {
-    return static_cast<uint16_t>(std::min<uint32_t>(options.receive_window_bytes, 65535));
+    return static_cast<uint16_t>(std::min<uint32_t>(options.receive_window_bytes, options.syn_window_bytes));
 }
 
 }  // namespace millrace::tcp

@@ -133,7 +133,8 @@ Balancer::~Balancer() = default;
 
 void Balancer::make_shards(TimeUs now) {
     const DataplaneRecord& settings = config_->snapshot().dataplane();
-    const relay::ShardLimits limits = relay::ShardLimits::of(settings);
+    relay::ShardLimits limits = relay::ShardLimits::of(settings);
+    if (options_.chunk_bytes != 0) limits.chunk_bytes_max = options_.chunk_bytes;
     for (uint16_t number = 0; number < settings.shard_count; ++number) {
         std::string error;
         auto region = store::Region::create_anonymous(relay::shard_region_plan(number, limits, false), error);
@@ -378,8 +379,9 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
     const bool waits = relay.has(relay::flag_ready) || relay.has(relay::flag_parked);
     expect(waits || relay.has(relay::flag_client_open) || relay.has(relay::flag_server_open),
            "a relay without an open side is about to be freed");
-    expect(waits || !in_flight || relay.scheduled_ms != 0, "what is in flight has a timer");
-    expect(waits || relay.setup == store::no_chunk || relay.phase == Phase::relaying || relay.scheduled_ms != 0,
+    expect(waits || !in_flight || timers_exhausted_ || relay.scheduled_ms != 0, "what is in flight has a timer");
+    expect(waits || relay.setup == store::no_chunk || relay.phase == Phase::relaying || timers_exhausted_ ||
+               relay.scheduled_ms != 0,
            "a phase with a deadline has a timer");
     // Both send queues, both reassembly queues, two head buffers; chunks of small writes may be half empty.
     expect(bytes <= 6 * uint64_t{send_queue_bytes_} + 8 * store::chunk_payload_max, "a relay's memory is bounded");

@@ -33,6 +33,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
 struct BalancerOptions {
     uint64_t seed = 1;
     uint32_t ring_frames = 256;  ///< what the device takes of one worker between two polls
+    uint64_t chunk_bytes = 0;    ///< of each shard, whatever the configuration says; 0: as it says
 };
 
 class Balancer : public Node {
@@ -64,6 +65,8 @@ class Balancer : public Node {
     /// Recounts; what does not agree is collected, each with the time.
     void check(TimeUs now);
     const std::vector<std::string>& violations() const { return violations_; }
+    /// From now on relays may be without a timer, until the sweep finds them.
+    void expect_exhausted_timers() { timers_exhausted_ = true; }
     /// No relay, flow, chunk or half-open connection is left.
     bool idle() const;
     std::string leftovers() const;
@@ -132,6 +135,7 @@ class Balancer : public Node {
     std::vector<std::unique_ptr<Unit>> workers_;
     std::vector<std::string> violations_;
     uint32_t send_queue_bytes_;
+    bool timers_exhausted_ = false;
     TimeUs now_ = 0;
 };
 

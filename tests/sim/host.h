@@ -57,6 +57,7 @@ class Host : public Node {
     /// Chooses secrets for options.iss_near, for a connection of this tuple at about `now`.
     void prepare(const tcp::Tuple& tuple, TimeUs now);
     void listen(uint16_t port) { listening_.insert(port); }
+    void stop_listening(uint16_t port) { listening_.erase(port); }
     SocketId connect(const IpAddress& peer, uint16_t peer_port, uint16_t local_port);
     /// Queues bytes; fewer than given when the queue is full.
     size_t send(SocketId id, std::span<const uint8_t> bytes);

@@ -70,6 +70,8 @@ class RelayWorld {
     bool is_over(const Session& session) const;
     void check_received(const Session& session, bool at_client, bool whole);
     void check_end();
+    void describe_sessions();
+    static std::string name_of(const Session& session);
     void fail(const std::string& what);
     bool upgrades(const Session& session) const { return session.kind == Kind::websocket || session.kind == Kind::raw; }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/sim/balancer.h"
@@ -28,6 +29,8 @@ class Peer {
     void pause();     ///< stops reading
     void resume();
     bool established() const { return open_ && !end_; }
+    /// True the first time only: for a handler that must act once.
+    bool once() { return !std::exchange(acted_, true); }
 
     std::string received;
     bool fin = false;  ///< the other side's
@@ -45,7 +48,7 @@ class Peer {
     SocketId socket_;
     std::string outgoing_;
     size_t queued_ = 0;  // bytes of it that the host has taken
-    bool finish_ = false, finished_ = false;
+    bool finish_ = false, finished_ = false, acted_ = false;
 };
 
 struct StationOptions {

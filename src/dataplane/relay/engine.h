@@ -208,7 +208,7 @@ class Engine {
     void on_list_connections(uint64_t request_id, const ListConnections& request);
     void on_list_neighbours(uint64_t request_id);
     ConnectionRecord describe(Ref r);
-    StreamSlot* find_stream(uint64_t id);
+    std::optional<Ref> find_stream(uint64_t id);
     void on_stream_open(const StreamOpen& open);
     void on_stream_established(Ref r);
     size_t consume_stream(Ref r, std::span<const uint8_t> bytes);

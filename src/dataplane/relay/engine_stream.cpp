@@ -148,9 +148,11 @@ void Engine::on_list_neighbours(uint64_t request_id) {
 }
 
 std::optional<Engine::Ref> Engine::find_stream(uint64_t id) {
-    for (const StreamSlot& slot : streams_)
-        if (slot.shard != nullptr && slot.id == id && slot.shard->relays.get(slot.handle) != nullptr)
-            return ref(*slot.shard, slot.handle.index);
+    for (const StreamSlot& slot : streams_) {
+        if (slot.shard == nullptr || slot.id != id || slot.shard->relays.get(slot.handle) == nullptr) continue;
+        const Ref r = ref(*slot.shard, slot.handle.index);
+        if (setup_of(r).stream_told == 0) return r;
+    }
     return std::nullopt;
 }
 
@@ -161,8 +163,12 @@ void Engine::on_stream_open(const StreamOpen& open) {
     };
     const auto slot = std::ranges::find_if(
         streams_, [](const StreamSlot& s) { return s.shard == nullptr || s.shard->relays.get(s.handle) == nullptr; });
-    if (slot == streams_.end() || find_stream(open.id) || open.server_slot >= server_slot_max)
-        return refuse(StreamEnd::no_memory);
+    if (slot == streams_.end() || open.server_slot >= server_slot_max) return refuse(StreamEnd::no_memory);
+    // A new control process counts its ids from the start; nobody reads the old stream any more.
+    if (const std::optional<Ref> old = find_stream(open.id)) {
+        setup_of(*old).stream_told = 1;
+        abort_side(*old, Side::server);
+    }
     Shard& shard = *shards_[open.id % shards_.size()];
     const std::optional<Ref> made = make_relay(shard);
     if (!made) return refuse(StreamEnd::no_memory);
@@ -196,8 +202,10 @@ size_t Engine::consume_stream(Ref r, std::span<const uint8_t> bytes) {
 void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
     const std::optional<Ref> r = find_stream(id);
     if (!r) return;
+    const tcp::Endpoint server = r->relay.endpoint(Side::server);
     const std::span<const uint8_t> data{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
-    if (tcp::send(context(r->shard), r->relay.endpoint(Side::server), data) != data.size())
+    const bool fits = tcp::send_queue_bytes(server.warm) + data.size() <= tcp_options_.receive_window_bytes;
+    if (!fits || tcp::send(context(r->shard), server, data) != data.size())
         return close_stream(*r, StreamEnd::no_memory);
     mark_ready(*r);
 }
@@ -205,10 +213,10 @@ void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
 /// Tells control, once, and resets the connection: a probe leaves no TIME_WAIT behind.
 void Engine::close_stream(Ref r, StreamEnd end) {
     Setup& setup = setup_of(r);
-    if (setup.stream_id != 0) {
+    if (setup.stream_told == 0) {
         const StreamClosed closed{.id = setup.stream_id, .end = end, .reserved = {}};
         control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
-        setup.stream_id = 0;
+        setup.stream_told = 1;
     }
     abort_side(r, Side::server);
     mark_ready(r);

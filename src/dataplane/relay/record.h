@@ -122,7 +122,8 @@ struct Setup {
     uint8_t body_error;  ///< 1: of the request, 2: of the response: framing that makes no sense
     uint8_t http_1_0;    ///< the request's version
     uint8_t interim_responses;
-    uint16_t reserved;
+    uint8_t stream_told;  ///< control knows that its stream has ended
+    uint8_t reserved;
     http::BodyCursor request_body;
     http::BodyCursor response_body;
     http::AcceptKey accept;

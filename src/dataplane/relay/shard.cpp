@@ -56,9 +56,11 @@ Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, 
       secrets{.isn = key_of(region.secrets().isn),
               .timestamps = key_of(region.secrets().timestamps),
               .tables = key_of(region.secrets().cookies)},
-      relays(store::RecordPool<Relay>::format(region.section(store::SectionKind::relays))),
+      // Sections are rounded up; the limits are meant as they stand.
+      relays(store::RecordPool<Relay>::format(
+          region.section(store::SectionKind::relays).first(store::RecordPool<Relay>::bytes_for(limits.relays_max)))),
       flows(region.section(store::SectionKind::flow_table)),
-      chunks(store::ChunkStore::format(region.section(store::SectionKind::chunks))),
+      chunks(store::ChunkStore::format(region.section(store::SectionKind::chunks).first(limits.chunk_bytes_max))),
       wheel(region.section(store::SectionKind::timers), now / us_per_ms),
       half_open(region.records<tcp::HalfOpen>(store::SectionKind::half_open).first(limits.half_open_max)),
       time_wait(region.records<tcp::TimeWait>(store::SectionKind::time_wait).first(limits.time_wait_max)),

@@ -1,0 +1,245 @@
+// What control asks of a worker through its ring: streams (health probes) and listings of connections.
+#include <cstring>
+#include <set>
+
+#include "tests/sim/scene.h"
+
+namespace millrace::sim {
+namespace {
+
+template <typename Message>
+std::span<const std::byte> bytes_of(const Message& message) {
+    return std::as_bytes(std::span(&message, 1));
+}
+
+template <typename Message>
+Message read(const Balancer::Reply& reply) {
+    Message message{};
+    EXPECT_GE(reply.payload.size(), sizeof message);
+    std::memcpy(&message, reply.payload.data(), std::min(sizeof message, reply.payload.size()));
+    return message;
+}
+
+struct ControlScene : Scene {
+    using Scene::Scene;
+
+    void open(uint64_t id, uint32_t timeout_ms = 5000, const IpAddress& to = Station::address_of(true, 1)) {
+        const StreamOpen message{
+            .id = id, .server = to, .port = server_port, .server_slot = 0, .timeout_ms = timeout_ms};
+        EXPECT_TRUE(balancer->request(MessageType::stream_open, 0, bytes_of(message)));
+    }
+    void send(uint64_t id, std::string_view text) {
+        std::vector<std::byte> payload(8 + text.size());
+        std::memcpy(payload.data(), &id, 8);
+        std::memcpy(payload.data() + 8, text.data(), text.size());
+        EXPECT_TRUE(balancer->request(MessageType::stream_send, 0, payload));
+    }
+    void close(uint64_t id) { EXPECT_TRUE(balancer->request(MessageType::stream_close, 0, bytes_of(StreamId{id}))); }
+    /// The next answer; waits for it.
+    Balancer::Reply next(double seconds = 10) {
+        std::optional<Balancer::Reply> reply;
+        run(seconds, [&] { return (reply = balancer->reply()).has_value(); });
+        EXPECT_TRUE(reply.has_value()) << "no answer";
+        return reply.value_or(Balancer::Reply{});
+    }
+    /// Waits until both ends know of the stream.
+    void opened() {
+        EXPECT_EQ(next().type, MessageType::stream_opened);
+        run(0.1);
+    }
+    StreamEnd next_end(uint64_t id, double seconds = 10) {
+        const Balancer::Reply reply = next(seconds);
+        EXPECT_EQ(reply.type, MessageType::stream_closed);
+        const StreamClosed closed = read<StreamClosed>(reply);
+        EXPECT_EQ(closed.id, id);
+        return closed.end;
+    }
+};
+
+TEST(RelayStreams, OpenSendReceiveClose) {
+    ControlScene scene;
+    scene.start();
+    Station& server = scene.server(1, answering("pong: \r\n\r\n"));
+    scene.open(7);
+    EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    EXPECT_EQ(scene.balancer->worker_total(&relay::WorkerStats::streams_open), 1u);
+    scene.send(7, "ping: \r\n\r\n");
+    const Balancer::Reply data = scene.next();
+    EXPECT_EQ(data.type, MessageType::stream_data);
+    EXPECT_EQ(read<StreamId>(data).id, 7u);
+    EXPECT_EQ(std::memcmp(data.payload.data() + 8, "pong: \r\n\r\n", 10), 0);
+    EXPECT_EQ(server.peers().at(0)->received, "ping: \r\n\r\n");
+    scene.close(7);
+    EXPECT_EQ(scene.next_end(7), StreamEnd::by_control);
+    scene.expect_idle(1);
+    scene.run(0.1);
+    EXPECT_EQ(server.peers().at(0)->end_, End::reset);
+    EXPECT_FALSE(scene.balancer->reply().has_value()) << "the end is told once";
+    EXPECT_TRUE(scene.balancer->events().empty()) << "a probe is no relay";
+}
+
+TEST(RelayStreams, EveryEndIsTold) {
+    ControlScene scene;
+    scene.start();
+    Station& server = scene.server(1);
+    scene.open(1);
+    scene.opened();
+    server.peers().back()->shutdown();
+    EXPECT_EQ(scene.next_end(1), StreamEnd::by_server);
+    scene.open(2);
+    scene.opened();
+    server.peers().back()->abort();
+    EXPECT_EQ(scene.next_end(2), StreamEnd::reset);
+    scene.open(3, 1500);
+    scene.next();
+    EXPECT_EQ(scene.next_end(3), StreamEnd::timed_out);
+    scene.open(4, 1500, Station::address_of(true, 99));
+    EXPECT_EQ(scene.next_end(4), StreamEnd::timed_out);
+    scene.silent_host(2);
+    scene.open(5, 1500, Station::address_of(true, 2));
+    EXPECT_EQ(scene.next_end(5), StreamEnd::refused);
+    scene.open(6, 1500, IpAddress::v4(203, 0, 113, 1));
+    EXPECT_EQ(scene.next_end(6), StreamEnd::unreachable);
+    scene.expect_idle();
+}
+
+TEST(RelayStreams, LongAnswerWaitsForRoomInTheRing) {
+    ControlScene scene;
+    scene.start();
+    const std::string content(1'500'000, 'x');
+    scene.server(1, answering(content, true));
+    scene.open(9, 60'000);
+    EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    scene.send(9, "go\r\n\r\n");
+    scene.run(5);  // the ring of 512 KiB fills
+    size_t got = 0;
+    for (bool closed = false; !closed;) {
+        const Balancer::Reply reply = scene.next(30);
+        if (reply.type == MessageType::stream_data) got += reply.payload.size() - 8;
+        closed = reply.type != MessageType::stream_data;
+        if (closed) {
+            EXPECT_EQ(read<StreamClosed>(reply).end, StreamEnd::by_server);
+        }
+    }
+    EXPECT_EQ(got, content.size());
+    scene.expect_idle();
+}
+
+TEST(RelayStreams, HostileRequestsAreHarmless) {
+    ControlScene scene;
+    scene.start();
+    Station& server = scene.server(1);
+    for (uint16_t type = 0; type < 8; ++type) {
+        scene.balancer->request(static_cast<MessageType>(type), 1, {});
+        scene.balancer->request(static_cast<MessageType>(type), 1, bytes_of(uint32_t{0xffffffff}));
+        const std::vector<std::byte> ones(64, std::byte{0xff});
+        scene.balancer->request(static_cast<MessageType>(type), 1, ones);
+        scene.run(0.1);
+    }
+    while (scene.balancer->reply()) {
+    }
+    scene.open(0);  // an id like any other
+    scene.run(1);
+    EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    scene.close(0);
+    EXPECT_EQ(scene.next_end(0), StreamEnd::by_control);
+    // What a server does not read is not piled up without end.
+    scene.open(1, 60'000);
+    scene.opened();
+    server.peers().back()->pause();
+    const std::string much(16'000, 'm');
+    std::optional<Balancer::Reply> reply;
+    for (int i = 0; i < 100 && !reply; ++i) {
+        scene.send(1, much);
+        scene.run(0.05);
+        reply = scene.balancer->reply();
+    }
+    ASSERT_TRUE(reply.has_value());
+    EXPECT_EQ(read<StreamClosed>(*reply).end, StreamEnd::no_memory);
+    EXPECT_LT(scene.chunk_bytes_most, 4u * scene.config.dataplane.send_queue_bytes);
+    scene.expect_idle();
+}
+
+TEST(RelayStreams, NewControlMayUseTheIdsOfTheOldOne) {
+    ControlScene scene;
+    scene.start();
+    Station& server = scene.server(1);
+    scene.open(1, 60'000);
+    scene.opened();
+    scene.balancer->attach_control();  // control was restarted
+    scene.open(1, 60'000);
+    scene.opened();
+    EXPECT_TRUE(scene.run(1, [&] { return server.peers().at(0)->end_.has_value(); })) << "nobody reads the old one";
+    scene.send(1, "hello");
+    EXPECT_TRUE(scene.run(1, [&] { return server.peers().at(1)->received == "hello"; }));
+    scene.close(1);
+    EXPECT_EQ(scene.next_end(1), StreamEnd::by_control);
+    scene.expect_idle();
+}
+
+TEST(RelayListing, PagesShowEveryConnectionOnce) {
+    ControlScene scene;
+    scene.start();
+    scene.server(1, echo_upgraded);
+    Station& client = scene.client();
+    for (int i = 0; i < 37; ++i) client.connect(http_port).send(upgrade_request("/") + "abc");
+    client.connect(tcp_port);
+    scene.open(1, 60'000);
+    scene.next();
+    scene.run(2);
+    for (const uint16_t limit : {uint16_t{1}, uint16_t{10}, connections_page_max, uint16_t{0xffff}}) {
+        std::set<uint64_t> ids;
+        size_t raw = 0, pages = 0;
+        uint64_t cursor = 0;
+        do {
+            const ListConnections request{cursor, limit, no_slot, no_slot, 0};
+            EXPECT_TRUE(scene.balancer->request(MessageType::list_connections, 77, bytes_of(request)));
+            const Balancer::Reply reply = scene.next();
+            ASSERT_EQ(reply.type, MessageType::connections);
+            EXPECT_EQ(reply.request_id, 77u);
+            const auto page = read<ConnectionsPage>(reply);
+            ASSERT_EQ(reply.payload.size(), sizeof page + page.count * sizeof(ConnectionRecord));
+            EXPECT_LE(page.count, limit);
+            for (size_t i = 0; i < page.count; ++i) {
+                ConnectionRecord record;
+                std::memcpy(&record, reply.payload.data() + sizeof page + i * sizeof record, sizeof record);
+                EXPECT_TRUE(ids.insert(record.connection_id).second);
+                EXPECT_EQ(record.client, Station::address_of(false, 1));
+                EXPECT_EQ(record.server, Station::address_of(true, 1));
+                EXPECT_EQ(record.listener_address, balancer_v4);
+                EXPECT_EQ(record.source, balancer_v4);
+                EXPECT_EQ(record.state, RelayState::relaying);
+                raw += record.listener_port == tcp_port ? 1 : 0;
+                EXPECT_EQ(record.bytes_down, record.listener_port == tcp_port ? 0u : 3u);
+            }
+            cursor = page.next_cursor;
+            ASSERT_LT(++pages, 100u);
+        } while (cursor != 0);
+        EXPECT_EQ(ids.size(), 38u);
+        EXPECT_EQ(raw, 1u);
+    }
+    const ListConnections other{0, 100, 1, no_slot, 0};
+    EXPECT_TRUE(scene.balancer->request(MessageType::list_connections, 1, bytes_of(other)));
+    EXPECT_EQ(read<ConnectionsPage>(scene.next()).count, 1u);
+    for (const auto& peer : client.peers()) peer->abort();
+    scene.close(1);
+    scene.expect_idle();
+}
+
+TEST(RelayListing, NeighboursAreListed) {
+    ControlScene scene;
+    scene.start();
+    scene.server(1, echo_upgraded);
+    Peer& peer = scene.client().connect(http_port);
+    peer.send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(5, [&] { return !peer.received.empty(); }));
+    EXPECT_TRUE(scene.balancer->request(MessageType::list_neighbours, 5, {}));
+    const Balancer::Reply reply = scene.next();
+    EXPECT_EQ(reply.type, MessageType::neighbours);
+    EXPECT_EQ(read<NeighboursPage>(reply).count, 2u);
+    peer.abort();
+    scene.expect_idle();
+}
+
+}  // namespace
+}  // namespace millrace::sim

@@ -1,0 +1,339 @@
+// Ends of relays, and what happens when something runs out: half closes, resets, idle time-outs, slow readers, full
+// tables, no memory.
+#include "tests/sim/scene.h"
+
+namespace millrace::sim {
+namespace {
+
+std::string pattern(size_t size) {
+    std::string text(size, '\0');
+    for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i % 23);
+    return text;
+}
+
+TEST(RelayEnds, EachDirectionIsFinishedOnItsOwn) {
+    for (const bool client_first : {true, false}) {
+        Scene scene;
+        scene.start();
+        Station& server = scene.server(1, only_upgrade);
+        Peer* far = nullptr;
+        Peer& near = scene.upgraded(scene.client(), server, far);
+        Peer& first = client_first ? near : *far;
+        Peer& second = client_first ? *far : near;
+        first.send("bye");
+        first.shutdown();
+        EXPECT_TRUE(scene.run(2, [&] { return second.fin; }));
+        EXPECT_EQ(second.received, "bye");
+        scene.run(3);
+        second.send(pattern(100'000));
+        second.shutdown();
+        EXPECT_TRUE(scene.run(5, [&] { return first.end_ && second.end_; }));
+        EXPECT_TRUE(first.received == pattern(100'000));
+        EXPECT_EQ(first.end_, End::closed);
+        EXPECT_EQ(second.end_, End::closed);
+        scene.expect_idle();
+        EXPECT_EQ(scene.closing().closer, client_first ? Closer::client : Closer::server);
+    }
+}
+
+TEST(RelayEnds, ResetPassesToTheOtherSide) {
+    for (const bool by_client : {true, false}) {
+        Scene scene;
+        scene.start();
+        Station& server = scene.server(1, only_upgrade);
+        Peer* far = nullptr;
+        Peer& near = scene.upgraded(scene.client(), server, far);
+        (by_client ? near : *far).abort();
+        Peer& other = by_client ? *far : near;
+        EXPECT_TRUE(scene.run(1, [&] { return other.end_ == End::reset; }));
+        scene.expect_idle(1);
+        const RelayEvent closed = scene.closing();
+        EXPECT_EQ(closed.reason, CloseReason::reset);
+        EXPECT_EQ(closed.closer, by_client ? Closer::client : Closer::server);
+    }
+}
+
+TEST(RelayEnds, ClientThatGoesWhileConnectingLeavesNothingBehind) {
+    Scene scene;
+    scene.start();
+    Peer& peer = scene.client().connect(http_port);  // the server does not exist
+    peer.send(upgrade_request("/"));
+    scene.run(1);
+    peer.abort();
+    scene.expect_idle(1);
+    EXPECT_EQ(scene.closing().closer, Closer::client);
+    EXPECT_EQ(scene.balancer->stats().servers[0].connect_failures, 0u);
+}
+
+TEST(RelayEnds, IdleRelayIsFinishedInOrder) {
+    for (const bool idle_server : {false, true}) {
+        Scene scene;
+        (idle_server ? scene.config.backends[0].idle_timeout_ms : scene.config.listeners[0].idle_timeout_ms) = 4000;
+        scene.link.delay_us = 50'000;
+        scene.start();
+        Station& server = scene.server(1, [](Peer& peer) {
+            only_upgrade(peer);
+            if (peer.fin) peer.shutdown();
+        });
+        Peer* far = nullptr;
+        Peer& near = scene.upgraded(scene.client(), server, far);
+        near.on_change = [](Peer& peer) {
+            if (peer.fin) peer.shutdown();
+        };
+        scene.run(3);
+        near.send("alive");
+        scene.run(3);
+        EXPECT_FALSE(near.fin) << "activity postpones it";
+        EXPECT_TRUE(scene.run(2, [&] { return near.end_ && far->end_; }));
+        EXPECT_EQ(near.end_, End::closed);
+        EXPECT_EQ(far->end_, End::closed);
+        scene.expect_idle();
+        const RelayEvent closed = scene.closing();
+        EXPECT_EQ(closed.reason, CloseReason::idle_timeout);
+        EXPECT_EQ(closed.closer, Closer::balancer);
+    }
+}
+
+TEST(RelayEnds, IdleRelayWhoseSidesDoNotCloseIsReset) {
+    Scene scene;
+    scene.config.listeners[0].idle_timeout_ms = 2000;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    EXPECT_TRUE(scene.run(3, [&] { return near.fin && far->fin; }));
+    // Neither side finishes, one goes on sending: that does not keep the relay.
+    for (int i = 0; i < 100 && !near.end_; ++i) {
+        far->send("x");
+        near.send("y");
+        scene.run(0.1);
+    }
+    EXPECT_EQ(near.end_, End::reset);
+    EXPECT_EQ(far->end_, End::reset);
+    scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::idle_timeout);
+}
+
+TEST(RelayEnds, DeadPeerIsGivenUp) {
+    Scene scene;
+    scene.config.listeners[0].idle_timeout_ms = scene.config.backends[0].idle_timeout_ms = 7'200'000;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Station& client = scene.client();
+    Peer* far = nullptr;
+    scene.upgraded(client, server, far);
+    scene.network.set_link(balancer_mac, {.loss = 1});
+    far->send("into the void");
+    scene.run(1);
+    LinkOptions back = scene.link;
+    scene.network.set_link(balancer_mac, back);
+    scene.network.set_link(client.mac(), {.loss = 1});
+    EXPECT_TRUE(scene.run(3600, [&] { return far->end_.has_value(); }));
+    EXPECT_EQ(far->end_, End::reset);
+    scene.expect_idle();
+    const RelayEvent closed = scene.closing();
+    EXPECT_EQ(closed.reason, CloseReason::retransmission_timeout);
+    EXPECT_EQ(closed.closer, Closer::client);
+}
+
+TEST(RelayEnds, ShutdownResetsEverything) {
+    Scene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    Peer& waiting = scene.client(2).connect(http_port);
+    scene.run(1);
+    SnapshotBuilder dead = scene.config;  // a relay that is parked: its server does not exist
+    dead.servers[0].address = Station::address_of(true, 77);
+    ASSERT_TRUE(scene.balancer->reload(dead));
+    Peer& parked = scene.client(3).connect(http_port);
+    parked.send(upgrade_request("/"));
+    scene.run(1);
+    scene.balancer->abort_all(scene.network.now());
+    EXPECT_EQ(scene.balancer->leftovers(), "");
+    scene.run(1);
+    for (Peer* peer : {&near, far, &waiting, &parked}) EXPECT_EQ(peer->end_, End::reset);
+    size_t closed = 0;
+    for (const RelayEvent& event : scene.balancer->events())
+        closed += event.kind == RelayEventKind::closed && event.reason == CloseReason::shutdown ? 1 : 0;
+    EXPECT_EQ(closed, 3u);
+}
+
+TEST(RelayLimits, SlowReaderBoundsTheMemoryAndLosesNothing) {
+    for (const bool slow_client : {true, false}) {
+        Scene scene;
+        scene.start();
+        Station& server = scene.server(1, only_upgrade);
+        Peer* far = nullptr;
+        Peer& near = scene.upgraded(scene.client(), server, far);
+        Peer& reader = slow_client ? near : *far;
+        Peer& writer = slow_client ? *far : near;
+        reader.pause();
+        scene.chunk_bytes_most = 0;
+        writer.send(pattern(3'000'000));
+        writer.shutdown();
+        scene.run(30);
+        EXPECT_GT(scene.chunk_bytes_most, 32'000u);
+        EXPECT_LT(scene.chunk_bytes_most, 2u * scene.config.dataplane.send_queue_bytes);
+        reader.resume();
+        EXPECT_TRUE(scene.run(60, [&] { return reader.fin; }));
+        EXPECT_TRUE(reader.received == pattern(3'000'000));
+        reader.shutdown();
+        scene.expect_idle();
+    }
+}
+
+TEST(RelayLimits, SlowHeadsCostOneBufferEach) {
+    Scene scene;
+    scene.start();
+    scene.server();
+    Station& client = scene.client();
+    for (int i = 0; i < 20; ++i)
+        client.connect(http_port).send("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(16'000, 'a'));
+    scene.run(1);
+    EXPECT_LE(scene.chunk_bytes_most, 20u * (16'512 + 256));
+    scene.expect_idle(20);  // 408 for all of them
+    for (const auto& peer : client.peers()) EXPECT_EQ(status_of(peer->received), 408);
+}
+
+TEST(RelayLimits, EarlyBytesOfAnUpgradeAreBounded) {
+    Scene scene;
+    scene.start();
+    scene.server();
+    Peer& peer = scene.client().connect(http_port);
+    peer.send(upgrade_request("/") + pattern(1'000'000));
+    scene.run(2);
+    EXPECT_LE(scene.chunk_bytes_most, 60'000u);
+    peer.abort();
+    scene.expect_idle();
+}
+
+/// Opens connections until the first is refused for want of a record, then some more.
+void fill_relay_table(Scene& scene, Station& client, const IpAddress& to) {
+    const auto refused = [&] { return scene.balancer->worker_total(&relay::WorkerStats::relays_exhausted); };
+    for (int i = 0, more = 20; i < 2000 && more > 0; ++i) {
+        client.connect(http_port, {}, to).send(upgrade_request("/"));
+        scene.run(0.01);
+        if (refused() != 0) --more;
+    }
+    EXPECT_GT(refused(), 0u);
+    scene.run(1);
+}
+
+TEST(RelayLimits, FullRelayTableResets) {
+    Scene scene;
+    scene.config.dataplane.relays_max = 64;
+    scene.start();
+    scene.server(1, only_upgrade);
+    Station& client = scene.client();
+    // The RST comes from the address that was called, whichever of ours it is.
+    fill_relay_table(scene, client, balancer_v4_second);
+    size_t served = 0, reset = 0;
+    for (const auto& peer : client.peers()) {
+        served += status_of(peer->received) == 101 ? 1 : 0;
+        reset += peer->end_ == End::reset ? 1 : 0;
+    }
+    EXPECT_EQ(served + reset, client.peers().size());
+    EXPECT_GE(served, 64u);
+    EXPECT_EQ(scene.balancer->worker_total(&relay::WorkerStats::relays_exhausted), reset);
+    for (const auto& peer : client.peers()) peer->abort();
+    scene.expect_idle();
+    Peer& again = client.connect(http_port);
+    again.send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(5, [&] { return status_of(again.received) == 101; }));
+    again.abort();
+    scene.expect_idle();
+}
+
+/// Bulk on several relays with an arena that is far too small for all of them.
+TEST(RelayLimits, ExhaustedChunksLoseNothing) {
+    Scene scene;
+    scene.config.dataplane.chunk_bytes_max = 1 << 20;
+    scene.config.dataplane.send_queue_bytes = 1 << 20;
+    scene.config.dataplane.shard_count = 1;
+    scene.config.dataplane.relays_max = 256;
+    scene.options.chunk_bytes = 6 * 65536;
+    scene.start();
+    Station& server = scene.server(1, [](Peer& peer) {
+        if (peer.received.starts_with("GET ") && head_length(peer.received) != 0 && peer.once()) {
+            peer.send(upgrade_answer() + pattern(400'000));
+            peer.shutdown();
+        }
+    });
+    std::vector<Station*> clients;
+    for (uint8_t i = 1; i <= 6; ++i) {
+        clients.push_back(&scene.client(i));
+        Peer& peer = clients.back()->connect(http_port);
+        peer.send(upgrade_request("/"));
+        EXPECT_TRUE(scene.run(10, [&] { return peer.open_; }));
+        peer.pause();
+    }
+    scene.run(20);
+    const auto refused = scene.balancer->tcp_counters();
+    EXPECT_GT(refused.send_chunks_exhausted + scene.balancer->worker_total(&relay::WorkerStats::chunks_exhausted), 0u);
+    for (Station* client : clients) client->peers().at(0)->resume();
+    const bool all = scene.run(600, [&] {
+        return std::ranges::all_of(clients, [](Station* c) { return c->peers().at(0)->fin || c->peers().at(0)->end_; });
+    });
+    EXPECT_TRUE(all);
+    // A relay that could not even begin is reset; one that has begun loses nothing.
+    size_t whole = 0;
+    for (Station* client : clients) {
+        const Peer& peer = *client->peers().at(0);
+        if (peer.end_) continue;
+        EXPECT_TRUE(peer.received.substr(head_length(peer.received)) == pattern(400'000))
+            << peer.received.size() << (peer.fin ? " FIN" : "");
+        ++whole;
+    }
+    EXPECT_GE(whole, 2u);
+    for (Station* client : clients) client->peers().at(0)->shutdown();
+    for (const auto& peer : server.peers()) peer->shutdown();
+    scene.expect_idle(60);
+    size_t refused_relays = 0;
+    for (const RelayEvent& event : scene.balancer->events())
+        refused_relays += event.kind == RelayEventKind::closed && event.reason == CloseReason::no_memory ? 1 : 0;
+    EXPECT_EQ(whole + refused_relays, clients.size());
+}
+
+TEST(RelayLimits, ADeviceWithoutRoomHoldsNothingUp) {
+    Scene scene;
+    scene.options.ring_frames = 1;
+    scene.start();
+    Station& server = scene.server(1, echo_upgraded);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    near.send(pattern(200'000));
+    EXPECT_TRUE(scene.run(60, [&] { return near.received.size() == 200'000; }));
+    EXPECT_TRUE(near.received == pattern(200'000));
+    near.shutdown();
+    scene.expect_idle();
+}
+
+TEST(RelayLimits, ATimerWheelWithoutRoomDelaysButDoesNotForget) {
+    Scene scene;
+    scene.config.dataplane.relays_max = 64;
+    scene.config.listeners[0].head_timeout_ms = 3'600'000;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    // Stale entries of relays long gone fill the wheels.
+    for (size_t number = 0; number < scene.balancer->shard_count(); ++number) {
+        relay::Shard& shard = scene.balancer->shard(number);
+        const uint64_t far_away = scene.network.now() / us_per_ms + 10'000'000;
+        for (uint32_t i = 0; shard.wheel.schedule(15, 2, far_away + i % 997 * 300); ++i) {
+        }
+    }
+    scene.balancer->expect_exhausted_timers();
+    scene.network.set_link(balancer_mac, {.loss = 1});
+    near.send("lost at first");
+    scene.run(0.1);
+    scene.network.set_link(balancer_mac, scene.link);
+    EXPECT_TRUE(scene.run(30, [&] { return far->received == "lost at first"; }));
+    near.abort();
+    scene.expect_idle();
+}
+
+}  // namespace
+}  // namespace millrace::sim

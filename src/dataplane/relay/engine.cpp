@@ -210,7 +210,7 @@ void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
             r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout : CloseReason::connect_refused);
     } else if (r.relay.phase == Phase::awaiting_response) {
         bad_response(r, reason);
-    } else if (r.relay.phase == Phase::relaying) {
+    } else if (r.relay.phase == Phase::relaying || fault(Fault::relay_answer_dies_with_server)) {
         r.relay.set_end(Closer::server, reason);
         abort_side(r, Side::client);
     }

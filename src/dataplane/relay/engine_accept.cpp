@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dataplane/base/fault.h"
 #include "dataplane/relay/engine.h"
 #include "dataplane/tcp/close.h"
 #include "dataplane/tcp/setup.h"
@@ -75,7 +76,8 @@ void Engine::accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& 
     ++listener_stats(r.relay).open;
     ++listener_stats(r.relay).accepted;
     Setup& setup = setup_of(r);
-    setup.balance_hash = client_hash(balance_key, r.relay.client_hot.peer);
+    setup.balance_hash =
+        client_hash(fault(Fault::relay_balances_by_shard) ? shard.flow_key : balance_key, r.relay.client_hot.peer);
     set_phase(r, Phase::reading_head, now_ + listener->record->head_timeout_ms * us_per_ms);
     if (listener->record->mode == ListenerMode::tcp) connect_first(r, config_->backends()[listener->routes[0].backend]);
     segment_for_relay(shard, FlowValue::pack(r.index, Side::client), segment);

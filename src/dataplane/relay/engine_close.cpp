@@ -35,7 +35,7 @@ void Engine::side_done(Ref r, Side side) {
     MILLRACE_ASSERT(erased);
     if (!fault(Fault::relay_leaks_chunks)) tcp::release(context(r.shard), r.relay.endpoint(side));
     if (side == Side::server && r.relay.has(flag_server_counted)) {
-        --server_stats(r.relay.server_slot).open;
+        if (!fault(Fault::relay_server_stays_counted)) --server_stats(r.relay.server_slot).open;
         r.relay.clear(flag_server_counted);
     }
     mark_ready(r);

@@ -99,6 +99,7 @@ Engine::Outcome Engine::flush_side(Ref r, Side side) {
 void Engine::schedule(Ref r) {
     const TimeUs deadline = next_deadline(r);
     if (deadline == store::TimerWheel::never) return;
+    if (fault(Fault::relay_timer_forgotten) && r.relay.phase == Phase::relaying) return;
     const uint64_t deadline_ms = std::max(deadline, now_) / us_per_ms + 1;
     auto low = static_cast<uint32_t>(deadline_ms);
     if (low == 0) low = 1;  // 0 says that no entry is pending

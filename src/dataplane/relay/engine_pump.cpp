@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "dataplane/base/fault.h"
 #include "dataplane/relay/engine.h"
 #include "dataplane/tcp/sender.h"
 
@@ -45,7 +46,8 @@ size_t Engine::pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes) {
     }
     http::BodyCursor& body = from == Side::client ? setup.request_body : setup.response_body;
     http::BodyCursor ahead = body;
-    const http::BodyCursor::Step step = ahead.advance(bytes);
+    http::BodyCursor::Step step = ahead.advance(bytes);
+    if (fault(Fault::relay_passes_second_request)) step.bytes = bytes.size();
     const size_t taken = tcp::send(ctx, to, bytes.first(step.bytes));
     count_bytes(r, from, taken);
     if (taken < step.bytes) {
@@ -93,6 +95,7 @@ uint32_t Engine::receive_space(Ref r, Side side) {
     const tcp::Endpoint to = r.relay.endpoint(other(side));
     const uint32_t queued = tcp::send_queue_bytes(to.warm);
     const uint32_t limit = tcp_options_.receive_window_bytes;
+    if (fault(Fault::relay_window_ignores_queue)) return limit;
     return queued < limit ? limit - queued : 0;
 }
 

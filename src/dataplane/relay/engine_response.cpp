@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/base/fault.h"
 #include "dataplane/http/error_response.h"
 #include "dataplane/http/head_scan.h"
 #include "dataplane/http/rewrite.h"
@@ -98,7 +99,7 @@ void Engine::start_relaying(Ref r) {
     const bool exchange = setup.http_status != 0 && !r.relay.has(flag_websocket);
     if (setup.response != store::no_chunk) {
         const auto early = r.shard.chunks.payload(setup.response).subspan(setup.response_head_length);
-        if (!early.empty() && pump(r, Side::server, early) != early.size())
+        if (!early.empty() && !fault(Fault::relay_drops_early_bytes) && pump(r, Side::server, early) != early.size())
             return abort(r, Closer::balancer, CloseReason::no_memory);
         r.shard.chunks.free(setup.response);
         setup.response = store::no_chunk;

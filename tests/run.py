@@ -303,7 +303,7 @@ def main():
             simulate_group(report)
 
     def checked(wants=report.wants):
-        if build(report, "build-checked", *CHECKED_SETUP, only=("tests/unit/", "tests/sim/", "tests/fuzz/"), CC="clang",
+        if build(report, "build-checked", *CHECKED_SETUP, only=("bin/", "tests/unit/", "tests/sim/", "tests/fuzz/"), CC="clang",
                  CXX="clang++"):
             programs.update(program_group(report, "checked", "build-checked", wants, SANITIZERS))
             return True

@@ -112,7 +112,7 @@ class Control(LabTest):
         def closed():
             events = self.millrace.ctl("events", "--replay", "20")["events"]
             return [(event["closed_by"], event["reason"], event["client"].split(":")[0]) for event in events
-                    if event["event"] == "closed" and event["bytes_up"] > 100]
+                    if event["kind"] == "closed" and event["bytes_up"] > 100]
 
         self.millrace.wait(closed, 5, "told")
         # The WebSocket closing handshake ends with the server's FIN, and the client answers it.

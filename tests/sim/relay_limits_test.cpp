@@ -94,6 +94,26 @@ TEST(RelayEnds, IdleRelayIsFinishedInOrder) {
     }
 }
 
+TEST(RelayEnds, ASideThatHasClosedIsNotIdle) {
+    Scene scene;
+    scene.config.listeners[0].idle_timeout_ms = 4000;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    far->shutdown();
+    far->pause();
+    near.send(pattern(90'000));
+    near.shutdown();
+    EXPECT_TRUE(scene.run(2, [&] { return near.end_ == End::closed; }));
+    scene.run(30);
+    far->resume();
+    EXPECT_TRUE(scene.run(5, [&] { return far->end_.has_value(); }));
+    EXPECT_TRUE(far->received == pattern(90'000)) << far->received.size();
+    EXPECT_EQ(far->end_, End::closed);
+    scene.expect_idle();
+}
+
 TEST(RelayEnds, IdleRelayWhoseSidesDoNotCloseIsReset) {
     Scene scene;
     scene.config.listeners[0].idle_timeout_ms = 2000;

@@ -70,6 +70,7 @@ class RelayWorld {
     bool is_over(const Session& session) const;
     void check_received(const Session& session, bool at_client, bool whole);
     void check_end();
+    void check_session(const Session& session, std::span<const RelayEvent> events);
     void describe_sessions();
     static std::string name_of(const Session& session);
     void fail(const std::string& what);

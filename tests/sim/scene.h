@@ -81,7 +81,7 @@ struct Scene {
     }
     /// Sends a request and returns what came back when the balancer has finished (or reset).
     std::string exchange(std::string_view request, double seconds = 30) {
-        Peer& peer = client(next_client_++).connect(http_port, [this](Peer& p) {
+        Peer& peer = client(next_client_++).connect(http_port, [](Peer& p) {
             if (p.fin) p.shutdown();
         });
         peer.send(request);

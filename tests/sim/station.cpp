@@ -62,8 +62,9 @@ void Station::listen(uint16_t port, Handler handler) {
 }
 
 Peer& Station::connect(uint16_t port, Handler on_change, const IpAddress& to) {
-    const SocketId id = host_->connect(to, port, next_port_++);
-    peers_.push_back(std::make_unique<Peer>(*this, id));
+    const uint16_t own_port = next_port_++;
+    const SocketId id = host_->connect(to, port, own_port);
+    peers_.push_back(std::make_unique<Peer>(*this, id, own_port));
     peers_.back()->on_change = std::move(on_change);
     by_socket_[id] = peers_.back().get();
     return *peers_.back();
@@ -81,7 +82,7 @@ void Station::changed(Peer& peer) {
 void Station::on_open(Host&, SocketId id) {
     Peer* known = peer(id);
     if (known == nullptr) {
-        peers_.push_back(std::make_unique<Peer>(*this, id));
+        peers_.push_back(std::make_unique<Peer>(*this, id, uint16_t{0}));
         known = by_socket_[id] = peers_.back().get();
         known->on_change = handler_;
     }

@@ -21,13 +21,14 @@ class Station;
 /// One connection of a station, from the beginning to after its end.
 class Peer {
   public:
-    Peer(Station& station, SocketId socket) : station_(station), socket_(socket) {}
+    Peer(Station& station, SocketId socket, uint16_t port) : station_(station), socket_(socket), port_(port) {}
 
     void send(std::string_view bytes);
     void shutdown();  ///< FIN behind everything that was sent
     void abort();     ///< RST now
     void pause();     ///< stops reading
     void resume();
+    uint16_t port() const { return port_; }  ///< ours, when we opened it
     bool established() const { return open_ && !end_; }
     /// True the first time only: for a handler that must act once.
     bool once() { return !std::exchange(acted_, true); }
@@ -46,6 +47,7 @@ class Peer {
 
     Station& station_;
     SocketId socket_;
+    uint16_t port_;
     std::string outgoing_;
     size_t queued_ = 0;  // bytes of it that the host has taken
     bool finish_ = false, finished_ = false, acted_ = false;

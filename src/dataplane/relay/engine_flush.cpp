@@ -198,9 +198,11 @@ void Engine::sweep_one(Ref r) {
         if (client_silence_ms > linger_us / us_per_ms) abort(r, Closer::balancer, CloseReason::idle_timeout);
         return;
     }
-    const bool client_idle = client_silence_ms > config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
+    // A side that has closed is silent by right; the other one may still be reading.
+    const bool client_idle = r.relay.is_open(Side::client) &&
+                             client_silence_ms > config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
     const bool server_idle =
-        r.relay.server_slot != no_slot &&
+        r.relay.is_open(Side::server) &&
         now_ms - r.relay.server_active_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
     if (client_idle || server_idle) drain(r, now_ms);
 }

@@ -89,6 +89,8 @@ def build(report, directory, *setup, only=None, **environment):
     if not os.path.exists(os.path.join(ROOT, directory, "build.ninja")):
         code, output = run(["meson", "setup", directory, *setup], 300, **environment)
     if code == 0:
+        code, output = run(["ninja", "-C", directory, "build.ninja"], 300)  # or the targets would be those of old
+    if code == 0:
         targets = [target for target in programs_of(directory) if target.startswith(only)] if only else []
         code, output = run(["ninja", "-k", "0", "-C", directory, *targets], 1800, **environment)
     if code != 0:

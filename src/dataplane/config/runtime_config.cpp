@@ -136,8 +136,8 @@ const Listener* RuntimeConfig::find_listener(const IpAddress& address, uint16_t 
     for (const Listener& listener : listeners_) {
         if (listener.record->port != port) continue;
         const IpAddress& bound = listener.record->address;
-        if (bound == address || bound.is_unspecified() || fault(Fault::config_listener_on_any_address))
-            return &listener;
+        const bool on_all = bound.is_unspecified() && local_id(address) != no_slot;
+        if (bound == address || on_all || fault(Fault::config_listener_on_any_address)) return &listener;
     }
     return nullptr;
 }
@@ -149,8 +149,13 @@ const Listener* RuntimeConfig::listener_of_slot(uint16_t slot) const {
 }
 
 uint16_t RuntimeConfig::local_id(const IpAddress& address) const {
+    const uint16_t id = known_local_id(address);
+    return id == no_slot || !local_addresses_[id].present ? no_slot : id;
+}
+
+uint16_t RuntimeConfig::known_local_id(const IpAddress& address) const {
     const auto place = local_ids_.find(address);
-    return place == local_ids_.end() || !local_addresses_[place->second].present ? no_slot : place->second;
+    return place == local_ids_.end() ? no_slot : place->second;
 }
 
 }  // namespace millrace::config

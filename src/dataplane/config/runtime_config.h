@@ -91,6 +91,9 @@ class RuntimeConfig {
     /// The id of one of our addresses, or no_slot.
     uint16_t local_id(const IpAddress& address) const;
 
+    /// The same, also of an address that an earlier configuration of this process had: its connections go on.
+    uint16_t known_local_id(const IpAddress& address) const;
+
     /// The id that stands for LocalAddressRecord `index` of the snapshot.
     uint16_t local_id_of_record(uint16_t index) const { return local_ids_of_records_[index]; }
 

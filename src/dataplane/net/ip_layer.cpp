@@ -32,9 +32,14 @@ wire::LinkHeader IpLayer::link_to(uint16_t interface, const MacAddress& destinat
     return {macs_[interface], destination, vlan};
 }
 
-bool IpLayer::is_ours(uint16_t interface, const IpAddress& address) const {
-    const uint16_t id = config_->local_id(address);
-    return id != no_slot && config_->local_addresses()[id].interface == interface;
+/// Whether a question about `address` that was sent to the MAC address `asked` is ours to answer. For an address that a
+/// reload took away only those who know us already are answered: its connections go on, and a new owner can announce
+/// it.
+bool IpLayer::answers_for(uint16_t interface, const IpAddress& address, const MacAddress& asked) const {
+    const uint16_t id = config_->known_local_id(address);
+    if (id == no_slot) return false;
+    const config::LocalAddress& local = config_->local_addresses()[id];
+    return local.interface == interface && (local.present || !wire::is_group(asked));
 }
 
 /// The address to ask for `target` from: one of its own network, since a neighbour may ignore others; else any of its
@@ -52,7 +57,7 @@ const LocalAddressRecord* IpLayer::source_for(uint16_t interface, const IpAddres
 void IpLayer::on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
     switch (frame.kind) {
         case wire::FrameKind::arp:
-            on_arp(inbound, frame.arp, now);
+            on_arp(inbound, frame, now);
             break;
         case wire::FrameKind::ndp_solicitation:
             on_solicitation(inbound, frame, now);
@@ -68,8 +73,9 @@ void IpLayer::on_frame(const InboundFrame& inbound, const wire::ParsedFrame& fra
     }
 }
 
-void IpLayer::on_arp(const InboundFrame& inbound, const wire::ArpPacket& packet, TimeUs now) {
-    const bool for_us = is_ours(inbound.interface, packet.target);
+void IpLayer::on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
+    const wire::ArpPacket& packet = frame.arp;
+    const bool for_us = answers_for(inbound.interface, packet.target, frame.destination_mac);
     neighbours_.learn(inbound.interface, packet.sender,
                       {.mac = packet.sender_mac, .solicited = for_us && !packet.is_request}, now);
     const bool learn_only = inbound.learn_only && !fault(Fault::net_answers_learn_only);
@@ -92,7 +98,7 @@ void IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFra
     const bool probe = question.source.is_unspecified();  // duplicate address detection, RFC 4862 §5.4
     if (!probe && question.has_link_address)
         neighbours_.learn(inbound.interface, question.source, {.mac = question.link_address}, now);
-    if (inbound.learn_only || !is_ours(inbound.interface, question.target)) return;
+    if (inbound.learn_only || !answers_for(inbound.interface, question.target, frame.destination_mac)) return;
     wire::NdpMessage answer;
     answer.source = question.target;
     answer.destination = probe ? wire::all_nodes_address : question.source;

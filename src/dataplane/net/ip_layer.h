@@ -77,9 +77,9 @@ class IpLayer {
         return config_->snapshot().interfaces()[interface];
     }
     wire::LinkHeader link_to(uint16_t interface, const MacAddress& destination) const;
-    bool is_ours(uint16_t interface, const IpAddress& address) const;
+    bool answers_for(uint16_t interface, const IpAddress& address, const MacAddress& asked) const;
     const LocalAddressRecord* source_for(uint16_t interface, const IpAddress& target) const;
-    void on_arp(const InboundFrame& inbound, const wire::ArpPacket& packet, TimeUs now);
+    void on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
     void on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
     void on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now);
     void on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame);

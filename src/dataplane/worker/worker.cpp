@@ -83,7 +83,7 @@ void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16
 uint16_t Worker::local_id(const IpAddress& destination) {
     if (destination != last_destination_) {
         last_destination_ = destination;
-        last_local_id_ = config_->local_id(destination);
+        last_local_id_ = config_->known_local_id(destination);
     }
     return last_local_id_;
 }

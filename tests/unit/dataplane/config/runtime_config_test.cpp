@@ -164,6 +164,8 @@ TEST(RuntimeConfig, KeepsTheIdsOfLocalAddresses) {
     const uint16_t old_id = before->local_id(ip("198.18.0.1"));
     EXPECT_EQ(after->local_addresses()[old_id].address, ip("198.18.0.1")) << "but its relays still name it";
     EXPECT_FALSE(after->local_addresses()[old_id].present);
+    EXPECT_EQ(after->known_local_id(ip("198.18.0.1")), old_id);
+    EXPECT_EQ(after->find_listener(ip("198.18.0.1"), 81), nullptr) << "nobody new is let in";
     const uint16_t new_id = after->local_id(ip("198.18.0.5"));
     EXPECT_NE(new_id, no_slot);
     EXPECT_EQ(std::set({old_id, v6, rear, new_id}).size(), 4u) << "no id twice";

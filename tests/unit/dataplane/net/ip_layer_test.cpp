@@ -241,6 +241,22 @@ TEST_F(IpLayerTest, GivesUpAnAddressThatAReloadRemoves) {
     EXPECT_TRUE(silent());
 }
 
+// Its connections go on: whoever knows the way already may ask again, but nobody new learns it.
+TEST_F(IpLayerTest, AnswersForARemovedAddressOnlyThoseWhoKnowIt) {
+    builder_.local_addresses[0].address = ip("198.18.0.5");
+    builder_.listeners[0].address = ip("198.18.0.5");
+    reload();
+    const wire::ArpPacket question{.is_request = true,
+                                   .sender_mac = peer_mac,
+                                   .sender = ip("198.18.0.9"),
+                                   .target_mac = {},
+                                   .target = ip("198.18.0.1")};
+    receive_arp(0, question);
+    EXPECT_EQ(ip_.counters().arp_answered, 0u);
+    receive(0, front_mac, [&](auto room, auto& link) { return wire::write_arp(room, link, question); });
+    EXPECT_EQ(ip_.counters().arp_answered, 1u);
+}
+
 TEST_F(IpLayerTest, AnswersNothingWithoutRoom) {
     sink_.credits = {0, 0};
     receive_arp(0, {.is_request = true,

@@ -265,15 +265,16 @@ TEST_F(WorkerTest, LearnsNothingFromASynThatNobodyListensFor) {
     EXPECT_EQ(sent().at(0).destination_mac, wire::broadcast_mac);
 }
 
-TEST_F(WorkerTest, GivesUpAnAddressThatAReloadRemoves) {
-    const uint16_t port = port_of_mine();
-    receive(syn(port));
+// Connections that it has go on (tests/sim); new ones are refused.
+TEST_F(WorkerTest, LetsNobodyNewInAtAnAddressThatAReloadRemoves) {
+    receive(syn(port_of_mine()));
     EXPECT_EQ(sent().size(), 1u);
     builder_.local_addresses[0].address = ip("198.18.0.5");
     builder_.listeners[0].address = ip("198.18.0.5");
     reload();
-    receive(syn(port));
-    EXPECT_EQ(stats_->worker.not_ours_dropped, 1u);
+    receive(syn(port_of_mine("198.18.0.1", 81), "198.18.0.1", 81));
+    EXPECT_EQ(stats_->worker.unknown_flow_resets, 1u);
+    EXPECT_EQ(sent().size(), 1u);
     receive(syn(port_of_mine("198.18.0.5"), "198.18.0.5"));
     EXPECT_EQ(sent().size(), 1u);
 }

@@ -4,6 +4,7 @@ Control and dataplane are started from build/bin, as an operator would start the
 to files in the lab's directory.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -68,9 +69,14 @@ class Millrace:
         self.name = name or f"lab-{os.getpid()}-{next(_serial)}"
         self.config_file = os.path.join(lab.directory, f"{self.name}.toml")
         self.run_directory = os.path.join(RUN, self.name)
-        lab.on_close(lambda: shutil.rmtree(self.run_directory, ignore_errors=True))
+        lab.on_close(self._remove_run_directory)
         self.control = self.dataplane = None
         self.write_config(config)
+
+    def _remove_run_directory(self):
+        shutil.rmtree(self.run_directory, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others may have theirs beside it
+            os.rmdir(RUN)
 
     def write_config(self, text):
         with open(self.config_file, "w", encoding="utf-8") as file:

@@ -37,12 +37,13 @@ struct Scene {
             chunk_bytes_most = std::max(chunk_bytes_most, balancer->chunk_bytes());
         });
     }
-    Station& client(int number = 1, tcp::Options tcp = {}) {
+    Station& client(int number = 1, uint32_t receive_buffer_bytes = 65535) {
         return add({.number = static_cast<uint8_t>(number),
                     .server = false,
                     .seed = static_cast<uint64_t>(number),
                     .link = link,
-                    .tcp = tcp});
+                    .tcp = {},
+                    .receive_buffer_bytes = receive_buffer_bytes});
     }
     /// `handler` is called for each connection at every change; without one it only accepts.
     Station& server(

@@ -28,8 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = 10
-SEEDS = 100            # of the relay simulation
-FAULT_SEEDS = 20       # of it, for a planted fault that no other test has found
+SEEDS = 500            # of the relay simulation
+FAULT_SEEDS = 100      # of it, for a planted fault that no other test has found
 PROGRAM_SECONDS = 180  # the longest that one test program may take
 TEST_SECONDS = 180     # the longest that one Python test may take
 WORKERS = max(2, os.cpu_count() or 2)

@@ -338,6 +338,7 @@ TEST(RelayLimits, ATimerWheelWithoutRoomDelaysButDoesNotForget) {
     Station& server = scene.server(1, only_upgrade);
     Peer* far = nullptr;
     Peer& near = scene.upgraded(scene.client(), server, far);
+    scene.run(20);  // its own entries fire
     // Stale entries of relays long gone fill the wheels.
     for (size_t number = 0; number < scene.balancer->shard_count(); ++number) {
         relay::Shard& shard = scene.balancer->shard(number);
@@ -351,6 +352,8 @@ TEST(RelayLimits, ATimerWheelWithoutRoomDelaysButDoesNotForget) {
     scene.run(0.1);
     scene.network.set_link(balancer_mac, scene.link);
     EXPECT_TRUE(scene.run(30, [&] { return far->received == "lost at first"; }));
+    scene.balancer->publish_gauges();
+    EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::timers_exhausted), 4u);
     near.abort();
     scene.expect_idle();
 }

@@ -56,7 +56,7 @@ class Connection {
     uint64_t messages = 0;           ///< sent so far
 
     void send_message() {
-        const uint32_t size = options_.sizes[messages % options_.sizes.size()];
+        const uint32_t size = options_.sizes[(index_ + messages) % options_.sizes.size()];
         const auto serial = static_cast<uint32_t>(index_ * 2654435761u + messages * 40503u);
         expected_ = std::string_view(pattern_).substr(serial % shift_max, size);
         uint8_t mask[4];

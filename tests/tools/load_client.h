@@ -17,7 +17,7 @@ struct ClientOptions {
     uint32_t connections = 1;
     uint32_t parallel = 100;              ///< upgrades under way at once
     uint64_t messages = 0;                ///< per connection; 0: until `seconds` or a signal
-    std::vector<uint32_t> sizes = {128};  ///< of the messages, in turn, up to 65,536
+    std::vector<uint32_t> sizes = {128};  ///< of the messages in turn, each connection from another on; up to 65,536
     uint32_t interval_us = 0;             ///< from one message to the next; 0: as soon as the answer is there
     uint32_t seconds = 0;                 ///< of the exchange; 0: until `messages` or a signal
     bool hold = false;                    ///< send nothing

@@ -15,6 +15,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -77,10 +78,10 @@ def thousands(lab, arguments):
 
 # ---- stopped-reader
 
-def read_blast(connection, digest, size, until=None):
-    """Reads the payload of unmasked 64 KiB frames into the digest, up to `until` bytes of the stream."""
+def read_blast(connection, digest, count):
+    """Reads at least `count` bytes of payload, in whole unmasked frames of 64 KiB, into the digest."""
     done = 0
-    while done < (until or size):
+    while done < count:
         header = read_exactly(connection, 10)
         length = int.from_bytes(header[2:], "big")
         assert header[0] == 0x82 and header[1] == 127, header
@@ -108,17 +109,24 @@ def stopped_reader(lab, arguments):
         millrace.listener(more='[[listener.route]]\npath = "/blast"\nbackend = "blast"'),
         millrace.backend(addresses), millrace.backend({"blast": f"{net.SERVERS[3]}:9001"}, "blast"))), 4)
 
+    # The reading costs the neighbours something, so it goes on in both of their runs.
+    readings = []
+
+    def read_chunk_bytes():
+        while True:
+            try:
+                readings.append(sum(worker["stats"]["chunk_bytes"] for worker in running.workers()))
+            except millrace.Refused:
+                return  # the lab has ended
+            time.sleep(0.2)
+
     def neighbours(seconds):
-        return Load(lab, "--to", f"{net.BALANCER}:80", "--connections", "100", "--interval-ms", "50", "--seconds", seconds)
+        return Load(lab, "--to", f"{net.BALANCER}:80", "--connections", "100", "--interval-ms", "50",
+                    "--seconds", str(seconds)).result()
 
-    def chunk_bytes():
-        return sum(worker["stats"]["chunk_bytes"] for worker in running.workers())
-
-    before = neighbours("10").result()
-    beside = neighbours(str(arguments.stop + 5))
-    beside.up()
-    time.sleep(1)
-    base = peak = chunk_bytes()
+    threading.Thread(target=read_chunk_bytes, daemon=True).start()
+    before = neighbours(arguments.stop)
+    base = max(readings)
     with lab.inside(lab.clients):
         connection = socket.create_connection((net.BALANCER, 80), timeout=60)
     key = base64.b64encode(os.urandom(16)).decode()
@@ -128,16 +136,14 @@ def stopped_reader(lab, arguments):
     while not head.endswith(b"\r\n\r\n"):
         head += connection.recv(1)
     digest = hashlib.sha256()
-    done = read_blast(connection, digest, size, until=1 << 20)
-    resume = time.monotonic() + arguments.stop
-    while time.monotonic() < resume:
-        peak = max(peak, chunk_bytes())
-        time.sleep(0.1)
+    done = read_blast(connection, digest, 1 << 20)
+    del readings[:]
+    during = neighbours(arguments.stop)
+    peak = max(readings)
     done += read_blast(connection, digest, size - done)
     expected = hashlib.sha256()
     for index in range(size // ws_server.BLAST_MESSAGE):
         expected.update(ws_server.blast_message(index))
-    during = beside.result()
     result = {"bytes": done, "sha256_equal": digest.digest() == expected.digest(), "stopped_seconds": arguments.stop,
               "peak_chunk_bytes": peak - base, "p99_us_before": before["p99_us"], "p99_us_during": during["p99_us"],
               "neighbours_lost": during["lost"] + during["broken"],
@@ -224,6 +230,7 @@ def idle_growth(lab, targets, counts, measure):
         readings.append(measure())
     for load in loads:
         load.result(stop=True)
+    time.sleep(SETTLE_SECONDS)
     return readings
 
 
@@ -232,14 +239,17 @@ def idle_memory(lab, arguments):
     for host in range(20, 40):
         lab.run_in(lab.clients, "ip", "address", "add", f"198.18.0.{host}/24", "dev", "mr-peer")
     addresses, _ = start_echo_servers(lab, count=8)
-    # What the kernel sockets of clients and servers take is the same without Millrace between them: measure it first.
+    # What the kernel sockets of clients and servers take is the same without Millrace between them: measure it first,
+    # after a round that leaves the kernel's caches as later rounds will find them.
+    for namespace in (lab.clients, lab.servers):
+        lab.run_in(namespace, "sh", "-c", "echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets")
     lab.run_in(lab.balancer, "sh", "-c", "ip address add 198.18.0.1/24 dev mr-c; ip address add 198.18.1.1/24 dev mr-s;"
                "echo 1 >/proc/sys/net/ipv4/ip_forward")
     for namespace, network, gateway in ((lab.clients, "198.18.1.0/24", "198.18.0.1"), (lab.servers, "198.18.0.0/24", "198.18.1.1")):
         lab.run_in(namespace, "ip", "route", "add", network, "via", gateway)
+    idle_growth(lab, list(addresses.values()), counts, memory_in_use)
     direct = idle_growth(lab, list(addresses.values()), counts, memory_in_use)
     lab.run_in(lab.balancer, "sh", "-c", "ip address flush dev mr-c; ip address flush dev mr-s")
-    time.sleep(5)
 
     config = millrace.interfaces(arguments.driver).replace("relays_max = 20000", f"relays_max = {2 * arguments.relays}")
     running = start_millrace(lab, config + millrace.listener() + millrace.backend(addresses), 8)

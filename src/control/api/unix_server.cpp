@@ -1,6 +1,7 @@
 #include "control/api/unix_server.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <poll.h>
 #include <spdlog/spdlog.h>
@@ -60,6 +61,18 @@ class UnixStream : public httplib::Stream {
     std::string uid_ = "unknown";
     int pid_ = 0;
 };
+
+/// Reads away what the client still sends, until it closes. A request that was refused before its body was read would
+/// otherwise be reset by the close, and its answer lost with it.
+void drain(int descriptor) {
+    using Clock = std::chrono::steady_clock;
+    const auto until = Clock::now() + std::chrono::milliseconds(UnixServer::drain_timeout_ms);
+    char discarded[4096];
+    ssize_t size = 1;
+    shutdown(descriptor, SHUT_WR);
+    while (size > 0 && Clock::now() < until && wait_for(descriptor, POLLIN, UnixServer::drain_timeout_ms))
+        size = recv(descriptor, discarded, sizeof discarded, 0);
+}
 
 bool fails(const std::string& path, const char* call, std::string& error) {
     error = path + ": " + call + ": " + std::strerror(errno);
@@ -124,11 +137,11 @@ void UnixServer::accept_loop() {
 }
 
 void UnixServer::serve(int descriptor) {
-    {
+    if (wait_for(descriptor, POLLIN, idle_timeout_ms)) {
         UnixStream stream(descriptor);
         bool closed = false;
-        while (!stopping_ && !closed && wait_for(descriptor, POLLIN, idle_timeout_ms))
-            if (!process_request(stream, false, closed, nullptr)) break;
+        process_request(stream, true, closed, nullptr);
+        drain(descriptor);
     }
     std::lock_guard lock(mutex_);
     close(descriptor);

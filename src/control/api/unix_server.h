@@ -2,8 +2,9 @@
 // sockets is done here: the socket exists (with owner and mode) before privileges are dropped, each request knows its
 // peer's uid from the kernel (SO_PEERCRED), connections are limited, and stopping does not wait for slow clients.
 //
-// One thread accepts, one thread serves each connection; handlers run on the latter. A handler finds the peer's uid in
-// Request::remote_addr, in decimal: it comes from the stream below, never from the request.
+// One thread accepts, one thread serves each connection, which carries one request; handlers run on the latter. A
+// handler finds the peer's uid in Request::remote_addr, in decimal: it comes from the stream below, never from the
+// request.
 #pragma once
 
 #include <atomic>
@@ -20,8 +21,9 @@ namespace millrace::control {
 class UnixServer : public httplib::Server {
   public:
     static constexpr unsigned connections_max = 64;
-    static constexpr int idle_timeout_ms = 10'000;  ///< between the requests of a connection
+    static constexpr int idle_timeout_ms = 10'000;  ///< before the request
     static constexpr int io_timeout_ms = 5'000;     ///< within a request, and while a client does not read
+    static constexpr int drain_timeout_ms = 1'000;  ///< after the answer, for what the client still sends
 
     UnixServer() = default;
     ~UnixServer() override { stop(); }

@@ -1,10 +1,12 @@
 // The admin API over real Unix sockets, with a fake dataplane at the other end.
+#include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <set>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "running_control.h"
 
@@ -133,6 +135,30 @@ TEST_F(ApiTest, RolesAndErrors) {
     EXPECT_EQ(client().get("/v1/connections?limit=x").status, 400);
     EXPECT_EQ(client().get("/v1/events?replay=1001").status, 400);
     EXPECT_EQ(client().post("/v1/config/check", std::string((4 << 20) + 1, ' ')).status, 413);
+}
+
+// The refusal comes before the body is read; closing then would reset the connection under the client.
+TEST_F(ApiTest, ARefusalReachesAClientThatIsStillSending) {
+    RunningControl control(run_);
+    const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, socket("viewer.sock").c_str());
+    ASSERT_EQ(connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    const auto send_text = [&](std::string_view text) {
+        return send(descriptor, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+    };
+    ASSERT_TRUE(send_text("PUT /v1/servers/quotes/a/weight HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{\"wei"));
+    pollfd answered{descriptor, POLLIN, 0};
+    ASSERT_EQ(poll(&answered, 1, 5000), 1);
+    pollfd hung_up{descriptor, 0, 0};
+    EXPECT_EQ(poll(&hung_up, 1, 100), 0);
+    EXPECT_TRUE(send_text("ght\":1}"));
+    std::string answer(4096, '\0');
+    const ssize_t size = recv(descriptor, answer.data(), answer.size(), 0);
+    ASSERT_GT(size, 0) << strerror(errno);
+    EXPECT_EQ(answer.substr(0, 12), "HTTP/1.1 403");
+    close(descriptor);
 }
 
 TEST_F(ApiTest, ServerCommandsAreOverridesThatARestartKeeps) {

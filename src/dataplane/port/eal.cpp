@@ -1,9 +1,12 @@
 #include "dataplane/port/eal.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <vector>
+
+#include <millrace/shared_file.h>
 
 namespace millrace::port {
 namespace {
@@ -30,7 +33,7 @@ std::vector<std::string> device_arguments(const SnapshotView& config, const Inte
         case Driver::af_xdp:
             for (size_t queue = 0; queue < names.size(); ++queue)
                 arguments.push_back("--vdev=" + names[queue] + ",iface=" + device +
-                                    ",start_queue=" + std::to_string(queue) + ",queue_count=1");
+                                    ",start_queue=" + std::to_string(queue) + ",queue_count=1,busy_budget=0");
             break;
         case Driver::af_packet:
             arguments.push_back("--vdev=" + names[0] + ",iface=" + device +
@@ -119,6 +122,8 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
         }
         for (std::string& argument : device_arguments(config, interface)) arguments.push_back(std::move(argument));
     }
+    // EAL's own directory goes into the instance's: in the place of its choice it would outlive the drop of privileges.
+    setenv("RUNTIME_DIRECTORY", run_directory(instance).c_str(), 1);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {

@@ -51,10 +51,10 @@ enum EndpointFlag : uint16_t {
     flag_rto_recovery = 0x0200,       ///< after a timeout, going through everything that was in flight
     flag_wscale = 0x0400,             ///< likewise, window scaling (RFC 7323 §2.2)
     flag_reset_wanted = 0x0800,  ///< syn_sent only: the next flush sends a RST at the sequence number kept in snd_wnd
-    // The three topmost bits count duplicate ACKs owed for out-of-order segments: bursts must not merge them, since
-    // the peer counts them (RFC 5681 §3.2).
-    flag_duplicate_ack_unit = 0x2000,
-    flag_duplicate_ack_mask = 0xe000,
+    flag_sack = 0x1000,          ///< negotiated (RFC 2018 §2); in syn_sent: offered
+    flag_ecn = 0x2000,           ///< negotiated (RFC 3168 §6.1.1); in syn_sent: offered
+    flag_ece = 0x4000,           ///< congestion was experienced on the way to us: ECE in every ACK until CWR arrives
+    flag_cwr = 0x8000,           ///< the congestion window was reduced for ECE: CWR in the next new data
 };
 
 struct EndpointHot {
@@ -71,8 +71,12 @@ struct EndpointHot {
     uint32_t ts_recent;  ///< RFC 7323 §4.3
     store::ChunkId send_tail;
     store::ChunkId send_cursor;
-    State state;
-    uint8_t scales;  ///< low 4 bits: shift of the windows we receive; high 4 bits: of those we send
+    State state : 4;
+    /// Duplicate ACKs owed for out-of-order segments: bursts must not merge them, since the peer counts them (RFC 5681
+    /// §3.2).
+    uint8_t duplicate_acks_owed : 3;
+    uint8_t ack_delayed : 1;  ///< reserved for delayed ACKs (RFC 1122 §4.2.3.2)
+    uint8_t scales;           ///< low 4 bits: shift of the windows we receive; high 4 bits: of those we send
     uint16_t flags;
     uint32_t srtt_us;  ///< 0: not measured yet
 
@@ -98,10 +102,10 @@ struct EndpointWarm {
     uint32_t ts_offset;      ///< added to our clock in TSval
     uint32_t ts_recent_age;  ///< when ts_recent was set; low 32 bits of milliseconds (RFC 7323 §5.5)
     store::ChunkId extension;
-    uint32_t queued;  ///< payload bytes in the send queue: sent and not acknowledged, or not sent
-    uint16_t pmtu;    ///< reserved for path MTU discovery
-    uint8_t backoff;  ///< timeouts in a row without progress
-    uint8_t duplicate_acks;
+    uint32_t queued;         ///< payload bytes in the send queue: sent and not acknowledged, or not sent
+    uint16_t pmtu;           ///< reserved for path MTU discovery
+    uint8_t backoff;         ///< timeouts in a row without progress
+    uint8_t duplicate_acks;  ///< in a row; without SACK only
 };
 static_assert(sizeof(EndpointWarm) == 56 && std::is_trivially_copyable_v<EndpointWarm> &&
               std::is_standard_layout_v<EndpointWarm>);

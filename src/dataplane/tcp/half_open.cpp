@@ -53,8 +53,10 @@ uint32_t ts_value(const Context& ctx, const HalfOpen& entry) {
 OutboundSegment syn_ack(const Context& ctx, HalfOpen& entry) {
     OutboundSegment out = segment_from(ctx, entry, entry.iss);
     out.header.flags = wire::tcp_syn | wire::tcp_ack;
-    fill_syn_options(ctx, out.header, entry.peer, entry.terms.has_window_scale, entry.terms.has_timestamps,
-                     ts_value(ctx, entry), entry.ts_recent);
+    const SynOffer offer{.window_scale = entry.terms.has_window_scale != 0,
+                         .timestamps = entry.terms.has_timestamps != 0,
+                         .sack = entry.terms.has_sack != 0};
+    fill_syn_options(ctx, out.header, entry.peer, offer, ts_value(ctx, entry), entry.ts_recent);
     return out;
 }
 

@@ -24,6 +24,7 @@ struct HandshakeTerms {
     uint8_t send_scale;            ///< the peer's shift; 0 without has_window_scale
     uint8_t has_window_scale : 1;  ///< both sides sent it
     uint8_t has_timestamps : 1;    ///< both sides sent it
+    uint8_t has_sack : 1;          ///< both sides permit it
 };
 
 struct HalfOpen {

@@ -17,6 +17,7 @@ struct Options {
     uint8_t retries_max = 15;               ///< R2 of RFC 9293 §3.8.3: timeouts in a row before the connection is dead
     uint8_t window_scale = 6;               ///< offered, 0…14 (RFC 7323 §2): windows up to 4 MiB in steps of 64 B
     bool timestamps = true;                 ///< offered and accepted (RFC 7323 §3)
+    bool sack = true;                       ///< offered and accepted (RFC 2018 §2)
     uint16_t mss_v4 = 1460;                 ///< announced on IPv4: MTU less 40 (RFC 9293 §3.7.1)
     uint16_t mss_v6 = 1440;                 ///< announced on IPv6: MTU less 60
     uint16_t initial_window_segments = 10;  ///< RFC 6928

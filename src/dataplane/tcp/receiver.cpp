@@ -156,8 +156,7 @@ void note_early_fin(const Context& ctx, Endpoint ep, Seq fin_seq) {
 void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
     ++ctx.counters.out_of_order_in;
     ep.hot.set(flag_ack_pending);
-    if ((ep.hot.flags & flag_duplicate_ack_mask) != flag_duplicate_ack_mask)
-        ep.hot.flags = static_cast<uint16_t>(ep.hot.flags + flag_duplicate_ack_unit);
+    if (ep.hot.duplicate_acks_owed < 7) ++ep.hot.duplicate_acks_owed;
 }
 
 /// RFC 9293 §3.10.7.4, seventh and eighth step.
@@ -174,7 +173,7 @@ void accept_text(const Context& ctx, Endpoint ep, Text text, Consumer consume, E
         return;
     }
     const bool all = accept_in_order(ctx, ep, text.payload, consume, events);
-    ep.hot.clear(flag_duplicate_ack_mask);
+    ep.hot.duplicate_acks_owed = 0;
     bool fin_now = all && text.fin && ep.hot.rcv_nxt == fin_seq;
     if (Extension* state = extension(ctx, ep)) {
         fin_now |= state->fin_waiting != 0 && state->fin_seq == ep.hot.rcv_nxt;

@@ -12,14 +12,15 @@ wire::OutboundSegment reply_to(const wire::TcpSegment& inbound, uint16_t local_i
     return reply;
 }
 
-void fill_syn_options(const Context& ctx, wire::TcpSegment& header, const IpAddress& peer, bool window_scale,
-                      bool timestamps, uint32_t ts_value, uint32_t ts_echo) {
+void fill_syn_options(const Context& ctx, wire::TcpSegment& header, const IpAddress& peer, const SynOffer& offer,
+                      uint32_t ts_value, uint32_t ts_echo) {
     header.window = syn_window(ctx.options);
     header.options.has_mss = true;
     header.options.mss = local_mss(ctx.options, peer);
-    header.options.has_window_scale = window_scale;
+    header.options.has_window_scale = offer.window_scale;
     header.options.window_scale = ctx.options.window_scale;
-    header.options.has_timestamps = timestamps;
+    header.options.has_timestamps = offer.timestamps;
+    header.options.sack_permitted = offer.sack;
     header.options.ts_value = ts_value;
     header.options.ts_echo = ts_echo;
 }

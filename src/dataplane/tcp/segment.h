@@ -22,9 +22,16 @@ inline uint16_t local_mss(const Options& options, const IpAddress& peer) {
     return peer.is_v4() ? options.mss_v4 : options.mss_v6;
 }
 
-/// MSS and the first window of a SYN or SYN-ACK. Window scale and timestamps are added when wanted.
-void fill_syn_options(const Context& ctx, wire::TcpSegment& header, const IpAddress& peer, bool window_scale,
-                      bool timestamps, uint32_t ts_value, uint32_t ts_echo);
+/// Which options a SYN offers, or a SYN-ACK agrees to, beside the MSS.
+struct SynOffer {
+    bool window_scale;
+    bool timestamps;
+    bool sack;
+};
+
+/// The first window of a SYN or SYN-ACK, and its options.
+void fill_syn_options(const Context& ctx, wire::TcpSegment& header, const IpAddress& peer, const SynOffer& offer,
+                      uint32_t ts_value, uint32_t ts_echo);
 
 /// The window of a SYN or SYN-ACK, which is never scaled (RFC 7323 §2.2).
 inline uint16_t syn_window(const Options& options) {

@@ -120,7 +120,10 @@ void Flush::handshake() {
         OutboundSegment out;
         begin(out, passive ? wire::tcp_syn | wire::tcp_ack : wire::tcp_syn, hot_.snd_una, hot_.rcv_adv);
         if (!passive) out.header.ack = 0;
-        fill_syn_options(ctx_, out.header, hot_.peer, hot_.has(flag_wscale), hot_.has(flag_timestamps),
+        fill_syn_options(ctx_, out.header, hot_.peer,
+                         {.window_scale = hot_.has(flag_wscale),
+                          .timestamps = hot_.has(flag_timestamps),
+                          .sack = hot_.has(flag_sack)},
                          timestamp_value(ep_.warm.ts_offset, ctx_.now), hot_.ts_recent);
         if (ep_.warm.backoff > 0) ++ctx_.counters.syn_retransmissions;
         hot_.clear(flag_retransmit_wanted);
@@ -256,17 +259,16 @@ void Flush::send_probe() {
 
 /// Pure ACKs: one for each out-of-order segment, else one when nothing sent above carried it, or a window update.
 void Flush::send_acks() {
-    const auto owed = [this] { return (hot_.flags & flag_duplicate_ack_mask) != 0; };
     const bool update =
         result_.segments == 0 && can_receive(hot_) && receive_window_update_due(ctx_.options, hot_, edge_);
-    if (!owed() && !hot_.has(flag_ack_pending) && !update) return;
+    if (hot_.duplicate_acks_owed == 0 && !hot_.has(flag_ack_pending) && !update) return;
     do {
         if (!take_credit()) return;
-        if (owed()) hot_.flags = static_cast<uint16_t>(hot_.flags - flag_duplicate_ack_unit);
+        if (hot_.duplicate_acks_owed > 0) --hot_.duplicate_acks_owed;
         OutboundSegment out;
         begin(out, wire::tcp_ack, hot_.snd_nxt, edge_);
         finish(out);
-    } while (owed());
+    } while (hot_.duplicate_acks_owed > 0);
 }
 
 void Flush::start_persist_timer() {

@@ -23,7 +23,9 @@ void apply_terms(const Context& ctx, Endpoint ep, const HandshakeTerms& terms, S
     EndpointHot& hot = ep.hot;
     hot.clear(flag_timestamps);
     hot.clear(flag_wscale);
+    hot.clear(flag_sack);
     if (terms.has_timestamps) hot.set(flag_timestamps);
+    if (terms.has_sack) hot.set(flag_sack);
     if (terms.has_window_scale) {
         hot.set(flag_wscale);
         hot.scales = static_cast<uint8_t>(terms.send_scale | ctx.options.window_scale << 4);
@@ -66,6 +68,7 @@ HandshakeTerms negotiate(const Options& options, const wire::TcpSegment& syn) {
     terms.has_window_scale = syn.options.has_window_scale;
     terms.send_scale = syn.options.has_window_scale ? std::min<uint8_t>(syn.options.window_scale, 14) : uint8_t{0};
     terms.has_timestamps = options.timestamps && syn.options.has_timestamps;
+    terms.has_sack = options.sack && syn.options.sack_permitted;
     return terms;
 }
 
@@ -85,6 +88,7 @@ void open_active(const Context& ctx, Endpoint ep, const Tuple& tuple, uint16_t l
     ep.hot.set(flag_retransmit_wanted);
     ep.hot.set(flag_wscale);
     if (ctx.options.timestamps) ep.hot.set(flag_timestamps);
+    if (ctx.options.sack) ep.hot.set(flag_sack);
     ep.warm.ts_offset = timestamp_offset(ctx.secrets, tuple);
     ++ctx.counters.active_opens;
 }

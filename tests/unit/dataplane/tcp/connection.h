@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dataplane/store/chunk_store.h"
@@ -80,6 +81,7 @@ struct Wire {
     std::optional<uint32_t> ts_value = std::nullopt;  ///< default: the peer's clock, which is ours in milliseconds
     std::optional<uint32_t> ts_echo = std::nullopt;   ///< default: what we sent last
     bool without_timestamps = false;
+    std::vector<std::pair<uint32_t, uint32_t>> sack = {};  ///< blocks, relative to our first data byte
 };
 
 struct Connection : Stack {
@@ -106,6 +108,7 @@ struct Connection : Stack {
         segment.options.has_mss = true;
         segment.options.mss = mss;
         segment.options.has_window_scale = true;
+        segment.options.sack_permitted = peer_sack;
         return segment;
     }
 
@@ -131,6 +134,8 @@ struct Connection : Stack {
         segment.flags = static_cast<uint8_t>(flags);
         segment.window = extra.window;
         segment.payload = bytes_of(payload);
+        for (const auto& [left, right] : extra.sack)
+            segment.options.sack[segment.options.sack_count++] = {(iss + 1 + left).value, (iss + 1 + right).value};
         if (peer_timestamps && !extra.without_timestamps) {
             segment.options.has_timestamps = true;
             segment.options.ts_value = extra.ts_value ? *extra.ts_value : static_cast<uint32_t>(now / us_per_ms);
@@ -186,6 +191,7 @@ struct Connection : Stack {
     EndpointWarm warm{};
     Seq iss, irs{7'000};
     bool peer_timestamps = true;
+    bool peer_sack = false;
     uint32_t last_ts_value = 0;
     uint32_t receive_space = 65535;
     size_t accept_max = SIZE_MAX;

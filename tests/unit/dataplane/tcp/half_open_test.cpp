@@ -76,6 +76,22 @@ TEST(HalfOpen, SynAckOffersOnlyWhatTheSynOffered) {
     EXPECT_FALSE(out->header.options.has_window_scale || out->header.options.has_timestamps);
 }
 
+// RFC 2018 §2: the SYN-ACK permits it only to a SYN that did, and the connection remembers.
+TEST(HalfOpen, SackNeedsBothSides) {
+    for (const bool ours : {false, true})
+        for (const bool peers : {false, true}) {
+            Listener l;
+            l.options.sack = ours;
+            wire::TcpSegment syn = l.syn();
+            syn.options.sack_permitted = peers;
+            EXPECT_EQ(l.table.on_syn(l.context(), syn, 3)->header.options.sack_permitted, ours && peers);
+            EndpointHot hot{};
+            EndpointWarm warm{};
+            establish_passive(l.context(), *l.table.find(l.context(), syn), {hot, warm});
+            EXPECT_EQ(hot.has(flag_sack), ours && peers);
+        }
+}
+
 TEST(HalfOpen, CompletingAckWithDataEstablishes) {
     Listener l;
     const auto syn_ack = l.table.on_syn(l.context(), l.syn(), 3);

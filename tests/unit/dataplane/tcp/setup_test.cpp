@@ -8,7 +8,7 @@
 namespace millrace::tcp {
 namespace {
 
-TEST(Setup, SynOffersMssScaleAndTimestamps) {
+TEST(Setup, SynOffersMssScaleTimestampsAndSack) {
     Connection c;
     c.options.window_scale = 7;
     c.open();
@@ -19,6 +19,7 @@ TEST(Setup, SynOffersMssScaleAndTimestamps) {
     EXPECT_EQ(syn.seq, c.iss.value);
     EXPECT_EQ(syn.destination, Connection::peer);
     EXPECT_TRUE(syn.options.has_mss && syn.options.has_window_scale && syn.options.has_timestamps);
+    EXPECT_TRUE(syn.options.sack_permitted);
     EXPECT_EQ(syn.options.mss, 1460);
     EXPECT_EQ(syn.options.window_scale, 7);
     EXPECT_EQ(syn.window, 65535);
@@ -42,6 +43,20 @@ TEST(Setup, SynAckEstablishes) {
     EXPECT_EQ(c.seq_of(out[0]), 0u);
     EXPECT_EQ(c.ack_of(out[0]), 0u);
     EXPECT_FALSE(next_deadline(c.context(), c.ep()));
+}
+
+// RFC 2018 §2: only when both SYNs permit it.
+TEST(Setup, SackNeedsBothSides) {
+    for (const bool ours : {false, true})
+        for (const bool peers : {false, true}) {
+            Connection c;
+            c.options.sack = ours;
+            c.peer_sack = peers;
+            c.open();
+            EXPECT_EQ(c.flush_all().at(0).header.options.sack_permitted, ours);
+            c.give(c.syn_ack());
+            EXPECT_EQ(c.hot.has(flag_sack), ours && peers);
+        }
 }
 
 TEST(Setup, OptionsThatThePeerDoesNotSendAreOff) {

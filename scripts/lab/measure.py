@@ -1,5 +1,6 @@
 """Measurements of a running Millrace with real kernel sockets around it, each printing one JSON object with its figures:
 
+    goodput         bulk through Millrace beside Linux alone over an impaired path: a table; the object with --json
     thousands       1,000 IPv4 and 1,000 IPv6 clients at once, 50 messages each, every byte compared
     stopped-reader  a reader that stops for 30 s while its server sends 100 MB, among 100 neighbours
     control-death   control killed 20 times under 1,000 echoing relays; new clients with control and a server dead; reloads
@@ -20,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import millrace, net, ws_server  # noqa: E402  (the line above finds them)
+from lab import goodput, millrace, net, ws_server  # noqa: E402  (the line above finds them)
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 SIZES = "0,1,125,126,65535,65536"
@@ -265,7 +266,7 @@ def idle_memory(lab, arguments):
 
 
 MEASUREMENTS = {"thousands": thousands, "stopped-reader": stopped_reader, "control-death": control_death,
-                "idle-memory": idle_memory}
+                "idle-memory": idle_memory, "goodput": goodput.goodput}
 
 
 def main():
@@ -277,6 +278,11 @@ def main():
     parser.add_argument("--stop", type=int, default=30, help="stopped-reader: seconds (default 30)")
     parser.add_argument("--kills", type=int, default=20, help="control-death: how often (default 20)")
     parser.add_argument("--relays", type=int, default=100_000, help="idle-memory: up to how many (default 100,000)")
+    parser.add_argument("--seeds", type=int, default=5, help="goodput: impairment seeds of each cell (default 5)")
+    parser.add_argument("--seconds", type=float, default=4, help="goodput: of each run (default 4)")
+    parser.add_argument("--cells", help=f"goodput: only these, comma separated: {', '.join(goodput.CELLS).replace('%', '%%')}")
+    parser.add_argument("--capture", help="goodput: a directory for a capture of each run at the client's end")
+    parser.add_argument("--json", action="store_true", help="goodput: end with the object")
     arguments = parser.parse_args()
     millrace.leave_cores({0})
     with net.Lab() as lab:
@@ -286,7 +292,8 @@ def main():
             lab.keep_directory = True
             print(f"scripts/measure: {error}\nThe logs are in {lab.directory}", file=sys.stderr)
             return 1
-    print(json.dumps({"measurement": arguments.what, "driver": arguments.driver, **result, "reached": reached}))
+    if arguments.what != "goodput" or arguments.json:
+        print(json.dumps({"measurement": arguments.what, "driver": arguments.driver, **result, "reached": reached}))
     return 0 if reached else 1
 
 

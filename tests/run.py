@@ -3,6 +3,7 @@
 
     style     tests/style: formatting, layering, sizes
     unit      every GoogleTest case, as built for release (g++, build/)
+    scripts   tests/scripts: timed segment scripts against the TCP stack, one result for each file
     simulate  seeds of the relay simulation
     checked   the same cases under the address and undefined-behaviour sanitizers (clang, build-checked/)
     fault     each planted fault of src/dataplane/base/fault_names.inc must turn some of those cases red
@@ -32,6 +33,7 @@ SEEDS = 500            # of the relay simulation
 FAULT_SEEDS = 100      # of it, for a planted fault that no other test has found
 PROGRAM_SECONDS = 180  # the longest that one test program may take
 TEST_SECONDS = 180     # the longest that one Python test may take
+SCRIPT_OPTIONS = ("--quiet", "--strict_segments", "--tolerance_usecs=1000")
 WORKERS = max(2, os.cpu_count() or 2)
 # One build serves the checked, fault and fuzz groups; at -O1 with line tables only it compiles three times as fast.
 CHECKED_SETUP = ("-Dbuildtype=plain", "-Dcpp_args=-O1 -g1", "-Db_sanitize=address,undefined", "-Db_lundef=false",
@@ -176,6 +178,32 @@ def program_group(report, group, directory, wants, environment):
     return green
 
 
+def scripts_group(report):
+    """Each script must pass in full; those of known_failures wait for a mended stack and must fail until then."""
+    folder = os.path.join(ROOT, "tests/scripts")
+    with open(os.path.join(folder, "known_failures"), encoding="utf-8") as lines:
+        known = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
+    names = sorted(os.path.relpath(os.path.join(parent, file), folder)[:-len(".pkt")]
+                   for parent, _, files in os.walk(folder) for file in files if file.endswith(".pkt"))
+    for name in sorted(known - set(names)):
+        report.fail(f"scripts/{name}", "known_failures names it, but there is no such script")
+    names = [name for name in names if report.wants(f"scripts/{name}")]
+
+    def play(name):
+        return run(["build/bin/segment-script", *SCRIPT_OPTIONS, f"tests/scripts/{name}.pkt"], 30)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for name, (code, output) in zip(names, pool.map(play, names)):
+            if name in known and code == 1:
+                print(f"  known   scripts/{name} fails, as tests/scripts/known_failures says", flush=True)
+            elif name in known:
+                report.fail(f"scripts/{name}", "passes now: take it off tests/scripts/known_failures" if code == 0 else output)
+            elif code == 0:
+                report.ok(f"scripts/{name}")
+            else:
+                report.fail(f"scripts/{name}", output)
+
+
 def simulate_group(report):
     name = "simulate/seeds"
     half = [["build/tests/sim/sim-balancer", "--seeds", str(SEEDS // 2), "--seed", str(first)] for first in (1, SEEDS // 2 + 1)]
@@ -300,6 +328,10 @@ def main():
         if build(report, "build"):
             program_group(report, "unit", "build", report.wants, {})
 
+    def scripts():
+        if build(report, "build", only="bin/segment-script"):
+            scripts_group(report)
+
     def simulate():
         if report.wants("simulate/seeds") and build(report, "build", only="tests/sim/"):
             simulate_group(report)
@@ -320,7 +352,7 @@ def main():
             fuzz_group(report)
 
     groups = {"style": lambda: python_group(report, "style", "tests/style"), "unit": unit,
-              "simulate": simulate, "checked": checked,
+              "scripts": scripts, "simulate": simulate, "checked": checked,
               "fault": fault, "fuzz": fuzz, "e2e": lambda: python_group(report, "e2e", "tests/e2e")}
     for name, test in groups.items():
         if only in groups and name != only:

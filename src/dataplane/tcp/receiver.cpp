@@ -72,7 +72,10 @@ Events on_reset(const Context& ctx, Endpoint ep, Seq seq) {
     Events events;
     if (seq == ep.hot.rcv_nxt || fault(Fault::tcp_reset_in_window_accepted)) {
         ++ctx.counters.resets_in;
-        events.bits = event_reset;
+        // An endpoint is in syn_received only after a simultaneous open; that was refused then (RFC 9293 §3.10.7.4).
+        const bool opening = ep.hot.state == State::syn_received;
+        if (opening) ++ctx.counters.open_refused;
+        events.bits = opening ? event_refused : event_reset;
         ep.hot.state = State::closed;
     } else {
         challenge(ctx, ep);
@@ -183,6 +186,12 @@ void accept_text(const Context& ctx, Endpoint ep, Text text, Consumer consume, E
     if (fin_now) accept_fin(ep, events);
 }
 
+/// RFC 9293 §3.5, figure 8: the SYN-ACKs of a simultaneous open cross, and each completes the handshake of the other.
+bool completes_simultaneous_open(Endpoint ep, const wire::TcpSegment& segment) {
+    return ep.hot.state == State::syn_received && segment.has(wire::tcp_ack) &&
+           Seq{segment.seq} + 1 == ep.hot.rcv_nxt && Seq{segment.ack} == ep.hot.snd_una + 1;
+}
+
 Events receive_in_syn_sent(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Consumer consume) {
     Events events;
     handshake_receive_syn_sent(ctx, ep, segment, events);
@@ -206,6 +215,11 @@ Events receive(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment,
         return events;
     }
     if (!timestamp_acceptable(ctx, ep, segment)) return events;
+    if (segment.has(wire::tcp_syn) && completes_simultaneous_open(ep, segment)) {
+        handshake_acknowledged(ctx, ep, segment, events);
+        ep.hot.set(flag_ack_pending);
+        return events;
+    }
     if (segment.has(wire::tcp_syn)) {  // RFC 5961 §4: whatever its sequence number
         challenge(ctx, ep);
         return events;

@@ -132,7 +132,7 @@ TEST(ScriptInterpreter, TimesBlockingCalls) {
     fails(accepted + "0.1...0.2 write(4, ..., 10) = 10", "did not block");
     passes(R"(0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0...0.1 connect(3, ..., ...) = 0
-+0 > S 0:0(0) <mss 1460,TS val 5 ecr 0,wscale 6>
++0 > S 0:0(0) <...>
 +.1 < S. 0:0(0) ack 1 win 1000 <mss 1000>
 +0 > . 1:1(0) ack 1)");
 }

@@ -29,11 +29,13 @@ idle_sleep = "{idle_sleep}"
 name = "clients"
 driver = "{driver}"
 device = "mr-c"
+queues = {queues}
 addresses = ["198.18.0.1/24", "2001:db8::1/64"]
 [[interface]]
 name = "servers"
 driver = "{driver}"
 device = "mr-s"
+queues = {queues}
 addresses = ["198.18.1.1/24", "2001:db8:1::1/64"]
 """
 HEALTH = 'type = "websocket"\npath = "/echo"\ninterval = "500ms"\ntimeout = "500ms"\nrise = 1\nfall = 2'
@@ -54,7 +56,7 @@ def backend(servers, name="servers", health=HEALTH, more=""):
 def interfaces(driver="af_xdp", cores=(0,), idle_sleep="50us"):
     """The dataplane and interface tables of a lab, with every address that the lab gives the balancer. A worker that
     sleeps leaves a core that it shares to clients and servers."""
-    return INTERFACES.format(driver=driver, cores=list(cores), idle_sleep=idle_sleep)
+    return INTERFACES.format(driver=driver, cores=list(cores), queues=len(cores), idle_sleep=idle_sleep)
 
 
 class Refused(Exception):

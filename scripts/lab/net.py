@@ -75,9 +75,11 @@ def _on_signal(number, _frame):
 
 
 class Lab:
-    """Three namespaces joined by two cables. With `join_root`, this machine's own namespace stands beside the clients."""
+    """Three namespaces joined by two cables, whose devices have `queues` pairs of queues. With `join_root`, this
+    machine's own namespace stands beside the clients."""
 
-    def __init__(self, join_root=False):
+    def __init__(self, join_root=False, queues=1):
+        self.queues = queues
         stem = f"{_PREFIX}-{os.getpid()}-{next(_serial)}"
         self.clients, self.balancer, self.servers = f"{stem}-clients", f"{stem}-balancer", f"{stem}-servers"
         self.namespaces = [self.clients, self.balancer, self.servers]
@@ -107,7 +109,7 @@ class Lab:
     def _make(self):
         for name in self.namespaces:
             run("ip", "netns", "add", name)
-        cable = "numrxqueues 1 numtxqueues 1"
+        cable = f"numrxqueues {self.queues} numtxqueues {self.queues}"
         lines = [
             f"link add mr-c netns {self.balancer} {cable} type veth peer name mr-peer netns {self.clients} {cable}",
             f"link add mr-s netns {self.balancer} {cable} type veth peer name mr-peer netns {self.servers} {cable}",

@@ -18,17 +18,18 @@ class LabTest(unittest.TestCase):
     """A class's tests share one lab, three servers of the demo, and one Millrace in front of them."""
 
     driver = "af_xdp"
+    cores = (0,)
     server_names = ("one", "two", "three")
 
     @classmethod
     def setUpClass(cls):
         millrace.leave_cores({0})
-        cls.lab = net.Lab()
+        cls.lab = net.Lab(queues=len(cls.cores))
         cls.lab.__enter__()
         cls.addClassCleanup(cls.lab.close)
         cls.servers = {name: millrace.start_server(cls.lab, name, [net.SERVERS[i], net.SERVERS6[i]])
                        for i, name in enumerate(cls.server_names)}
-        cls.millrace = millrace.Millrace(cls.lab, cls.config())
+        cls.millrace = millrace.Millrace(cls.lab, cls.config(), cores=cls.cores)
         cls.millrace.start()
         cls.millrace.wait_running()
         cls.wait_until_up()
@@ -43,7 +44,7 @@ class LabTest(unittest.TestCase):
 
     @classmethod
     def config(cls):
-        return millrace.interfaces(cls.driver) + millrace.listener() + millrace.backend(cls.server_addresses())
+        return millrace.interfaces(cls.driver, cls.cores) + millrace.listener() + millrace.backend(cls.server_addresses())
 
     @classmethod
     def explain(cls):

@@ -70,6 +70,37 @@ class AfPacket(Relay, LabTest):
     driver = "af_packet"
 
 
+class TwoWorkers:
+    """Both workers serve, and what reaches the wrong one is handed over."""
+
+    cores = (0, 1)
+    test_many_clients_at_once = Relay.test_many_clients_at_once
+
+    def test_both_workers_carry_relays(self):
+        async def hold(count):
+            sockets = [await connect(family=family) for family in (4, 6) for _ in range(count)]
+            for socket in sockets:
+                await socket.send("here")
+            answers = [await socket.recv() for socket in sockets]
+            open_relays = [worker["stats"]["relays_open"] for worker in self.millrace.workers()]
+            for socket in sockets:
+                await socket.close()
+            return answers, open_relays
+
+        answers, open_relays = self.run_clients(hold(32))
+        self.assertEqual(answers, ["here"] * 64)
+        self.assertEqual(len(open_relays), 2)
+        self.assertTrue(all(open_relays), open_relays)
+
+
+class TwoWorkersAfXdp(TwoWorkers, LabTest):
+    driver = "af_xdp"
+
+
+class TwoWorkersAfPacket(TwoWorkers, LabTest):
+    driver = "af_packet"
+
+
 class Ipv6Servers(LabTest):
     """IPv4 and IPv6 clients of servers that have IPv6 only."""
 

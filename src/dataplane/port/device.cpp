@@ -11,17 +11,45 @@
 namespace millrace::port {
 namespace {
 
-// Every mbuf is in a receive ring, a send ring, a burst or a dispatch ring: never held by a connection.
-uint32_t mbuf_count(const InterfaceRecord& interface, uint16_t queue_count) {
-    return (2u * interface.rx_descriptors + 2u * interface.tx_descriptors + 1024u) * queue_count;
+constexpr uint32_t cached_frames = 256;  // in the mempool's cache of each worker
+
+// Of an AF_XDP frame with its mempool and mbuf headers: close to the kernel's limit of a page, and an odd number of
+// cache lines, to which mempool adds no padding.
+constexpr size_t af_xdp_frame_bytes = 4096 - 64;
+
+// Every mbuf is in a receive ring, a send ring and its backlog, a burst, a dispatch ring or a worker's cache: never
+// held by a connection.
+uint32_t mbuf_count(const InterfaceRecord& interface, uint16_t queue_count, uint16_t worker_count) {
+    const uint32_t dispatched = worker_count > 1 ? inbox_slots + 2 * cached_frames * worker_count : 0;
+    return (2u * interface.rx_descriptors + 2u * interface.tx_descriptors + 1024u + dispatched) * queue_count;
 }
 
-rte_mempool* make_pool(const InterfaceRecord& interface, uint16_t port_id, uint16_t queue_count) {
+/// The AF_XDP driver of DPDK 22.11 registers `count * frame size` bytes with the kernel, as if frames were packed; but
+/// no frame crosses a page, so the last ones lie beyond, and the kernel would drop what they carry as an invalid
+/// descriptor. Takes them out of the pool for good. False when the pool is in pieces.
+bool set_aside_unregistered(rte_mempool* pool) {
+    if (pool->nb_mem_chunks != 1) return false;
+    const size_t frame_bytes = pool->header_size + pool->elt_size + pool->trailer_size;
+    const auto* end = static_cast<const char*>(STAILQ_FIRST(&pool->mem_list)->addr) + pool->size * frame_bytes;
+    std::vector<void*> frames(pool->size);
+    if (rte_mempool_generic_get(pool, frames.data(), pool->size, nullptr) != 0) return false;
+    std::erase_if(frames, [&](const void* frame) {
+        return static_cast<const char*>(frame) - pool->header_size + frame_bytes > end;
+    });
+    rte_mempool_generic_put(pool, frames.data(), static_cast<unsigned>(frames.size()), nullptr);
+    return true;
+}
+
+rte_mempool* make_pool(const InterfaceRecord& interface, uint16_t port_id, uint32_t count) {
     const uint32_t frame = interface.mtu + 14u + 4u;
-    const auto data_room = static_cast<uint16_t>(std::max<uint32_t>(2048, frame) + RTE_PKTMBUF_HEADROOM);
+    const bool af_xdp = interface.driver == Driver::af_xdp;
+    const size_t data_room = af_xdp ? af_xdp_frame_bytes - RTE_CACHE_LINE_SIZE - sizeof(rte_mbuf)
+                                    : std::max<size_t>(2048, frame) + RTE_PKTMBUF_HEADROOM;
+    if (af_xdp) count += count / 32;  // for those set aside
     const std::string name = "frames" + std::to_string(port_id);
-    return rte_pktmbuf_pool_create(name.c_str(), mbuf_count(interface, queue_count), 256, 0, data_room,
-                                   rte_eth_dev_socket_id(port_id));
+    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), count, cached_frames, 0, static_cast<uint16_t>(data_room),
+                                                rte_eth_dev_socket_id(port_id));
+    return pool == nullptr || (af_xdp && !set_aside_unregistered(pool)) ? nullptr : pool;
 }
 
 bool spread_by_rss(uint16_t port_id, const rte_eth_dev_info& info, const DataplaneRecord& dataplane) {
@@ -59,7 +87,8 @@ bool open_port(const SnapshotView& config, const InterfaceRecord& interface, con
     if (const int code = rte_eth_dev_configure(port_id, queue_count, queue_count, &settings); code != 0)
         return fail("configuring it failed", code);
 
-    rte_mempool* pool = make_pool(interface, port_id, queue_count);
+    rte_mempool* pool =
+        make_pool(interface, port_id, mbuf_count(interface, queue_count, config.dataplane().core_count));
     if (pool == nullptr) return fail("not enough memory for its frame pool", -ENOMEM);
     for (uint16_t queue = 0; queue < queue_count; ++queue) {
         if (const int code = rte_eth_rx_queue_setup(port_id, queue, interface.rx_descriptors, 0, nullptr, pool);

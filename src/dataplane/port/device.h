@@ -14,6 +14,9 @@ struct rte_mempool;
 
 namespace millrace::port {
 
+/// Frames that may wait in the ring from the other workers to one.
+inline constexpr uint32_t inbox_slots = 1024;
+
 /// One pair of a receive and a send queue.
 struct QueuePair {
     uint16_t port_id;

@@ -12,7 +12,6 @@ namespace millrace::port {
 namespace {
 
 constexpr uint16_t rx_burst = 32;
-constexpr uint32_t inbox_slots = 4096;
 constexpr TimeUs publish_interval_us = 10 * us_per_ms;
 constexpr uint32_t idle_rounds_before_sleep = 1000;
 

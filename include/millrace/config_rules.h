@@ -33,6 +33,9 @@ inline constexpr uint16_t descriptors_min = 64, descriptors_max = 8192;  ///< an
 inline constexpr uint32_t head_bytes_min = 1024, head_bytes_max_max = 16384;
 inline constexpr uint32_t headers_max_max = 100;
 inline constexpr uint32_t timeout_ms_max = 7u * 24 * 3600 * 1000;
+/// The workers look at idle relays about every ten seconds; and an hour is what their 32-bit clocks can tell.
+inline constexpr uint16_t keepalive_s_min = 10, keepalive_s_max = 3600;
+inline constexpr uint8_t keepalive_count_max = 100;
 inline constexpr uint32_t retry_after_s_max = 24 * 3600;
 
 inline constexpr uint16_t server_weight_max = 1000;

@@ -65,6 +65,9 @@ struct SnapshotHeader {
 };
 static_assert(sizeof(SnapshotHeader) == 32 + 16 * 10);
 
+/// When SYNs are answered with cookies: never, when the table of half-open connections has no room, or all of them.
+enum class SynCookies : uint8_t { off = 0, on = 1, always = 2 };
+
 /// Process-wide settings; they take effect at the start of the dataplane, not at reload.
 struct DataplaneRecord {
     uint16_t cores[worker_max];  ///< one worker on each
@@ -77,7 +80,8 @@ struct DataplaneRecord {
     uint32_t idle_sleep_us;      ///< sleep of a worker that has long found nothing; 0 = poll always
     uint32_t send_queue_bytes;   ///< most payload that waits toward one side of a relay
     uint8_t huge_pages;          ///< 1: EAL and regions use huge pages
-    uint8_t reserved[7];
+    SynCookies syn_cookies;
+    uint8_t reserved[6];
 };
 static_assert(sizeof(DataplaneRecord) == 168);
 
@@ -114,6 +118,15 @@ struct RouteRecord {
 };
 static_assert(sizeof(RouteRecord) == 40);
 
+/// TCP keepalive (RFC 9293 §3.8.4) of established relays, toward one side.
+struct KeepaliveRecord {
+    uint16_t idle_s;      ///< silence before the first probe; 0: no keepalive
+    uint16_t interval_s;  ///< between probes
+    uint8_t count;        ///< probes without an answer that end the relay
+    uint8_t reserved[3];
+};
+static_assert(sizeof(KeepaliveRecord) == 8);
+
 enum class ListenerMode : uint8_t { http = 0, tcp = 1 };
 
 /// What happens to a forwarding header that the client sent.
@@ -138,9 +151,10 @@ struct ListenerRecord {
     uint32_t first_route;      ///< index of HttpRouteRecord
     uint32_t route_count;      ///< tcp mode: exactly 1, its host and path empty
     uint32_t retry_after_s;    ///< sent with 503
+    KeepaliveRecord keepalive;
     uint32_t reserved1;
 };
-static_assert(sizeof(ListenerRecord) == 64);
+static_assert(sizeof(ListenerRecord) == 72);
 
 struct HttpRouteRecord {
     StringRef host;         ///< empty: any; "*.example.com": any label before; lower case
@@ -171,8 +185,9 @@ struct BackendRecord {
     WhenAllDown when_all_down;
     uint8_t retries;  ///< further servers tried after a failed connect
     uint8_t reserved[3];
+    KeepaliveRecord keepalive;
 };
-static_assert(sizeof(BackendRecord) == 64);
+static_assert(sizeof(BackendRecord) == 72);
 
 struct ServerRecord {
     StringRef name;  ///< unique in its backend; a name that resolves to several addresses owns several records

@@ -152,7 +152,8 @@ class RecordChecker {
                rule(d.idle_sleep_us <= idle_sleep_us_max, "idle sleep out of range") &&
                rule(in_range(d.send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max),
                     "send queue out of range") &&
-               rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1");
+               rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1") &&
+               rule(d.syn_cookies <= SynCookies::always, "unknown syn_cookies");
     }
 
     bool check_interfaces() {
@@ -225,6 +226,13 @@ class RecordChecker {
         return true;
     }
 
+    bool check_keepalive(const KeepaliveRecord& r) {
+        return rule(r.idle_s == 0 || (in_range(r.idle_s, keepalive_s_min, keepalive_s_max) &&
+                                      in_range(r.interval_s, keepalive_s_min, keepalive_s_max) &&
+                                      in_range(r.count, 1, keepalive_count_max)),
+                    "keepalive out of range");
+    }
+
     bool check_listener(const ListenerRecord& r) {
         const IpAddress& address = r.address;
         return name(r.name) &&
@@ -239,7 +247,7 @@ class RecordChecker {
                rule(in_range(r.headers_max, 1, headers_max_max), "headers_max out of range") &&
                rule(in_range(r.head_bytes_max, head_bytes_min, head_bytes_max_max), "head_bytes_max out of range") &&
                rule(is_timeout(r.head_timeout_ms), "head timeout out of range") &&
-               rule(is_timeout(r.idle_timeout_ms), "idle timeout out of range") &&
+               rule(is_timeout(r.idle_timeout_ms), "idle timeout out of range") && check_keepalive(r.keepalive) &&
                rule(r.retry_after_s <= retry_after_s_max, "retry_after out of range");
     }
 
@@ -310,7 +318,7 @@ class RecordChecker {
                     "maglev_size is no prime in range") &&
                rule(is_timeout(r.connect_timeout_ms), "connect timeout out of range") &&
                rule(is_timeout(r.upgrade_timeout_ms), "upgrade timeout out of range") &&
-               rule(is_timeout(r.idle_timeout_ms), "idle timeout out of range") &&
+               rule(is_timeout(r.idle_timeout_ms), "idle timeout out of range") && check_keepalive(r.keepalive) &&
                rule(r.eject_after <= eject_after_max, "eject_after out of range") &&
                rule(r.eject_after == 0 || is_timeout(r.eject_ms), "time of ejection out of range") &&
                rule(r.retries <= retries_max, "retries out of range");

@@ -183,7 +183,7 @@ class Fuzzed {
     Options options_;
     store::ChunkStore& chunks_;
     Counters counters_;
-    Secrets secrets_{{1, 2}, {3, 4}, {5, 6}};
+    Secrets secrets_{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
     ChallengeBudget challenges_;
     EndpointHot hot_{};
     EndpointWarm warm_{};

@@ -61,6 +61,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.relays_max = 256;
     b.dataplane.chunk_bytes_max = 64u << 20;
     b.dataplane.half_open_max = 256;
+    b.dataplane.syn_cookies = SynCookies::on;
     b.dataplane.time_wait_max = 1024;
     b.dataplane.send_queue_bytes = 64u << 10;
     InterfaceRecord interface {};
@@ -139,7 +140,7 @@ void Balancer::make_shards(TimeUs now) {
         std::string error;
         auto region = store::Region::create_anonymous(relay::shard_region_plan(number, limits, false), error);
         store::RegionSecrets& secrets = region->secrets();
-        for (auto* secret : {&secrets.flow_hash, &secrets.isn, &secrets.timestamps, &secrets.cookies})
+        for (auto* secret : {&secrets.flow_hash, &secrets.isn, &secrets.timestamps, &secrets.cookies, &secrets.tables})
             fill(*secret, random_);
         shards_.push_back(std::make_unique<relay::Shard>(number, std::move(*region), limits, now));
         owners_.push_back(static_cast<uint16_t>(number % settings.core_count));

@@ -44,7 +44,10 @@ Host::Host(const HostOptions& options, Application& application)
       time_wait_memory_(64),
       half_open_(half_open_memory_),
       time_wait_(time_wait_memory_) {
-    secrets_ = {{random_.next(), random_.next()}, {random_.next(), random_.next()}, {random_.next(), random_.next()}};
+    secrets_ = {{random_.next(), random_.next()},
+                {random_.next(), random_.next()},
+                {random_.next(), random_.next()},
+                {random_.next(), random_.next()}};
 }
 
 /// Tries keys until a connection opened now would begin just before the wanted sequence number.
@@ -193,6 +196,16 @@ void Host::on_segment_without_socket(const wire::TcpSegment& segment) {
         const auto iss = reuse ? std::optional<Seq>(answer.iss) : std::nullopt;
         if (const auto syn_ack = half_open_.on_syn(context(), segment, 0, iss)) transmit(*syn_ack);
         return;
+    }
+    if (listening_.contains(segment.destination_port)) {
+        tcp::HalfOpen agreed;
+        const auto verdict = half_open_.on_cookie_ack(context(), segment, 0, agreed);
+        if (verdict == tcp::HalfOpenTable::Verdict::complete) {
+            const SocketId id = new_socket();
+            tcp::establish_passive(context(), agreed, endpoint(sockets_[id]));
+            return on_socket_segment(id, segment);
+        }
+        if (verdict == tcp::HalfOpenTable::Verdict::dropped) return;
     }
     if (const auto reset = tcp::reset_for_unknown(segment, 0)) transmit(*reset);
 }

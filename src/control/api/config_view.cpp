@@ -26,6 +26,7 @@ Json dataplane_json(const Dataplane& d) {
             {"relays_max", d.relays_max},
             {"chunk_memory", format_size_bytes(d.chunk_memory_bytes)},
             {"half_open_max", d.half_open_max},
+            {"syn_cookies", word(d.syn_cookies)},
             {"time_wait_max", d.time_wait_max},
             {"idle_sleep", format_duration_us(d.idle_sleep_us)},
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
@@ -59,10 +60,17 @@ Json interface_json(const Interface& i) {
             {"memif_role", i.memif_server ? "server" : "client"}};
 }
 
+Json keepalive_json(const Keepalive& k) {
+    return {{"idle", from_ms(k.idle_s * uint64_t{1000})},
+            {"interval", from_ms(k.interval_s * uint64_t{1000})},
+            {"count", k.count}};
+}
+
 Json listener_json(const Listener& l) {
     Json json{{"name", l.name},       {"address", l.address.is_unspecified() ? "*" : to_string(l.address)},
               {"port", l.port},       {"mode", word(l.mode)},
               {"backend", l.backend}, {"idle_timeout", from_ms(l.idle_timeout_ms)}};
+    if (l.keepalive) json["keepalive"] = keepalive_json(*l.keepalive);
     if (l.mode == ListenerMode::tcp) return json;
     json.update({{"head_timeout", from_ms(l.head_timeout_ms)},
                  {"head_bytes_max", format_size_bytes(l.head_bytes_max)},
@@ -106,6 +114,7 @@ Json backend_json(const Backend& b) {
     for (const SourcePool& source : b.sources)
         json["sources"].push_back(
             {{"address", to_string(source.address)}, {"ports", range(source.port_low, source.port_high)}});
+    if (b.keepalive) json["keepalive"] = keepalive_json(*b.keepalive);
     if (b.health) json["health"] = health_json(*b.health);
     json["server"] = Json::array();
     for (const Server& server : b.servers) {

@@ -30,6 +30,9 @@ const char* word(NeighbourState value) {
 const char* word(ListenerMode value) {
     return pick(value, std::array{"http", "tcp"});
 }
+const char* word(SynCookies value) {
+    return pick(value, std::array{"off", "on", "always"});
+}
 const char* word(Algorithm value) {
     return pick(value, std::array{"round_robin", "least_conn", "maglev", "ip_hash"});
 }

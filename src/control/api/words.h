@@ -13,6 +13,7 @@ const char* word(ProbeState value);
 const char* word(RelayState value);
 const char* word(NeighbourState value);
 const char* word(ListenerMode value);
+const char* word(SynCookies value);
 const char* word(Algorithm value);
 const char* word(WhenAllDown value);
 const char* word(Driver value);

@@ -21,6 +21,7 @@ struct Dataplane {
     uint32_t relays_max = 100'000;
     uint64_t chunk_memory_bytes = 256u << 20;
     uint32_t half_open_max = 65'536;
+    SynCookies syn_cookies = SynCookies::on;
     uint32_t time_wait_max = 262'144;
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
@@ -70,6 +71,13 @@ struct StaticRoute {
     uint16_t interface_index = 0;  ///< of Config::interfaces
 };
 
+/// TCP keepalive toward one side of the relays.
+struct Keepalive {
+    uint32_t idle_s = 60;
+    uint32_t interval_s = 15;
+    uint8_t count = 4;
+};
+
 struct HttpRoute {
     std::string host;  ///< lower case; empty: any
     std::string path;  ///< empty: any
@@ -92,6 +100,7 @@ struct Listener {
     ForwardedPolicy forwarded_host = ForwardedPolicy::replace;
     RequestIdPolicy request_id = RequestIdPolicy::if_absent;
     uint32_t retry_after_s = 5;
+    std::optional<Keepalive> keepalive;
 };
 
 struct SourcePool {
@@ -142,6 +151,7 @@ struct Backend {
     WhenAllDown when_all_down = WhenAllDown::refuse;
     std::vector<SourcePool> sources;
     Ejection ejection;
+    std::optional<Keepalive> keepalive;
     std::optional<HealthCheck> health;
     std::vector<Server> servers;
 };

@@ -47,6 +47,12 @@ class SlotMap {
     size_t next_ = 0;
 };
 
+KeepaliveRecord to_record(const std::optional<Keepalive>& keepalive) {
+    if (!keepalive) return {};
+    return {
+        static_cast<uint16_t>(keepalive->idle_s), static_cast<uint16_t>(keepalive->interval_s), keepalive->count, {}};
+}
+
 class Publisher {
   public:
     Publisher(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle)
@@ -117,6 +123,7 @@ void Publisher::put_dataplane() {
     to.relays_max = from.relays_max;
     to.chunk_bytes_max = from.chunk_memory_bytes;
     to.half_open_max = from.half_open_max;
+    to.syn_cookies = from.syn_cookies;
     to.time_wait_max = from.time_wait_max;
     to.idle_sleep_us = from.idle_sleep_us;
     to.send_queue_bytes = from.send_queue_bytes;
@@ -163,6 +170,7 @@ void Publisher::put_backends() {
         to.connect_timeout_ms = from.connect_timeout_ms;
         to.upgrade_timeout_ms = from.upgrade_timeout_ms;
         to.idle_timeout_ms = from.idle_timeout_ms;
+        to.keepalive = to_record(from.keepalive);
         to.eject_after = from.ejection.consecutive_failures;
         to.eject_ms = from.ejection.duration_ms;
         to.slot = take(backends_, {from.name, "", {}}, "backend");
@@ -215,6 +223,7 @@ void Publisher::put_listeners() {
         to.head_bytes_max = from.head_bytes_max;
         to.head_timeout_ms = from.head_timeout_ms;
         to.idle_timeout_ms = from.idle_timeout_ms;
+        to.keepalive = to_record(from.keepalive);
         to.retry_after_s = from.retry_after_s;
         to.first_route = static_cast<uint32_t>(out_.http_routes.size());
         for (const HttpRoute& route : from.routes) put_http_route(route.host, route.path, route.backend);

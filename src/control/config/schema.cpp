@@ -68,6 +68,10 @@ const TableSchema<Dataplane>& dataplane_schema() {
          integer_key("half_open_max", &D::half_open_max, 1, handshakes_max_max,
                      "Connections in their handshake at once, over all cores.")
              .unit("connections"),
+         choice_key("syn_cookies", &D::syn_cookies,
+                    {{"off", SynCookies::off}, {"on", SynCookies::on}, {"always", SynCookies::always}},
+                    "When a client's SYN is answered with a cookie instead of being remembered: on: while there is no "
+                    "room for it among the half-open connections; always; off: never, and it is dropped then."),
          integer_key("time_wait_max", &D::time_wait_max, 1, handshakes_max_max,
                      "Closed connections remembered in TIME_WAIT, over all cores; beyond it the oldest goes first.")
              .unit("connections"),
@@ -244,6 +248,32 @@ const TableSchema<HttpRoute>& http_route_schema() {
     return schema;
 }
 
+TableSchema<Keepalive> keepalive_schema(const char* path, const char* description) {
+    using K = Keepalive;
+    return {{path, false, false, description, {}},
+            {duration_key("idle", &K::idle_s, second, keepalive_s_min, keepalive_s_max,
+                          "Silence before the first probe. Relays are looked at every ten seconds or so, so that much "
+                          "later at most; the same holds for the interval."),
+             duration_key("interval", &K::interval_s, second, keepalive_s_min, keepalive_s_max,
+                          "Time to the next probe while none is answered."),
+             integer_key("count", &K::count, 1, keepalive_count_max, "Unanswered probes that end the relay.")
+                 .unit("probes")}};
+}
+
+const TableSchema<Keepalive>& listener_keepalive_schema() {
+    static const TableSchema<Keepalive> schema =
+        keepalive_schema("listener.keepalive",
+                         "TCP keepalive toward clients: finds those that went away without a word. Without this table "
+                         "there is none. It does not hold off idle_timeout.");
+    return schema;
+}
+
+const TableSchema<Keepalive>& backend_keepalive_schema() {
+    static const TableSchema<Keepalive> schema =
+        keepalive_schema("backend.keepalive", "TCP keepalive toward the servers; without this table there is none.");
+    return schema;
+}
+
 const TableSchema<Listener>& listener_schema() {
     using L = Listener;
     const std::vector<std::pair<std::string, ForwardedPolicy>> forwarded = {
@@ -286,6 +316,7 @@ const TableSchema<Listener>& listener_schema() {
                     "always: ours alone."),
          duration_key("retry_after", &L::retry_after_s, second, 0, retry_after_s_max,
                       "Retry-After of a 503, in whole seconds; \"0s\": none."),
+         table_key("keepalive", &L::keepalive, listener_keepalive_schema()),
          tables_key("route", &L::routes, http_route_schema(), http_route_max),
          reserved_key<L>("tls", "TLS toward clients.")});
     return schema;
@@ -446,6 +477,7 @@ const TableSchema<Backend>& backend_schema() {
                     {{"refuse", WhenAllDown::refuse}, {"try_all", WhenAllDown::try_all}},
                     "What happens while every server is down: refuse answers 503, try_all tries them all the same."),
          tables_key("sources", &B::sources, source_schema(), source_max),
+         table_key("keepalive", &B::keepalive, backend_keepalive_schema()),
          table_key("ejection", &B::ejection, ejection_schema()), table_key("health", &B::health, health_schema()),
          tables_key("server", &B::servers, server_schema(), server_slot_max),
          reserved_key<B>("tls", "TLS toward the servers.")});
@@ -475,11 +507,14 @@ const TableSchema<Document>& document_schema() {
 }
 
 const std::vector<TableInfo>& configuration_tables() {
-    static const std::vector<TableInfo> tables = {
-        document_schema().info(),  dataplane_schema().info(), control_schema().info(),  admin_socket_schema().info(),
-        interface_schema().info(), route_schema().info(),     listener_schema().info(), http_route_schema().info(),
-        backend_schema().info(),   source_schema().info(),    ejection_schema().info(), health_schema().info(),
-        server_schema().info()};
+    static const std::vector<TableInfo> tables = {document_schema().info(),   dataplane_schema().info(),
+                                                  control_schema().info(),    admin_socket_schema().info(),
+                                                  interface_schema().info(),  route_schema().info(),
+                                                  listener_schema().info(),   listener_keepalive_schema().info(),
+                                                  http_route_schema().info(), backend_schema().info(),
+                                                  source_schema().info(),     backend_keepalive_schema().info(),
+                                                  ejection_schema().info(),   health_schema().info(),
+                                                  server_schema().info()};
     return tables;
 }
 

@@ -92,11 +92,12 @@ void RuntimeConfig::compile_slots(const RuntimeConfig* previous) {
         for (ServerBySlot& server : servers_by_slot_) server.present = false;
     }
     for (const ListenerRecord& record : view_.listeners())
-        listeners_by_slot_[record.slot] = {.idle_timeout_ms = record.idle_timeout_ms};
+        listeners_by_slot_[record.slot] = {.idle_timeout_ms = record.idle_timeout_ms, .keepalive = record.keepalive};
     for (const ServerRecord& server : view_.servers()) {
         const BackendRecord& backend = view_.backends()[server.backend];
         servers_by_slot_[server.slot] = {.backend_slot = backend.slot,
                                          .idle_timeout_ms = backend.idle_timeout_ms,
+                                         .keepalive = backend.keepalive,
                                          .address = server.address,
                                          .port = server.port,
                                          .present = true};

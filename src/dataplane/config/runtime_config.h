@@ -45,12 +45,14 @@ struct Backend {
 /// What an established relay still needs of its listener, whatever the newest configuration says.
 struct ListenerBySlot {
     uint32_t idle_timeout_ms = 3'600'000;
+    KeepaliveRecord keepalive{};
 };
 
 /// What a relay or a stream still needs of its server.
 struct ServerBySlot {
     uint16_t backend_slot = no_slot;
     uint32_t idle_timeout_ms = 3'600'000;
+    KeepaliveRecord keepalive{};
     IpAddress address;  ///< a slot whose address or port differs from before belongs to another server now
     uint16_t port = 0;
     bool present = false;  ///< in this configuration

@@ -121,9 +121,10 @@ void IpLayer::on_advertisement(const InboundFrame& inbound, const wire::NdpMessa
     neighbours_.learn(inbound.interface, message.target, claim, now);
 }
 
-void IpLayer::on_answerable_syn(uint16_t interface, const wire::ParsedFrame& frame, TimeUs now) {
-    const std::optional<config::NextHop> hop = config_->routes().lookup(frame.tcp.source);
-    if (hop && hop->interface == interface) neighbours_.suppose(interface, hop->address, frame.source_mac, now);
+void IpLayer::trust_sender(TimeUs now) {
+    const std::optional<config::NextHop> hop = config_->routes().lookup(sender_.address);
+    if (hop && hop->interface == sender_.interface)
+        neighbours_.suppose(hop->interface, hop->address, sender_.mac, now);
 }
 
 void IpLayer::on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame) {
@@ -161,18 +162,18 @@ void IpLayer::send(const Path& path, wire::OutboundSegment& segment) {
 }
 
 void IpLayer::send_or_drop(wire::OutboundSegment& segment, TimeUs now) {
-    Path path;
-    switch (this->path(segment.header.destination, now, path)) {
-        case PathState::ready:
-            send(path, segment);
-            break;
-        case PathState::unresolved:
-            ++counters_.unresolved_dropped;
-            break;
-        case PathState::unreachable:
-            ++counters_.unreachable_dropped;
-            break;
+    const IpAddress& peer = segment.header.destination;
+    const std::optional<config::NextHop> hop = config_->routes().lookup(peer);
+    if (!hop) {
+        ++counters_.unreachable_dropped;
+        return;
     }
+    const MacAddress* mac = neighbours_.known(hop->interface, hop->address, now);
+    if (mac == nullptr && sender_.interface == hop->interface && sender_.address == peer) mac = &sender_.mac;
+    if (mac != nullptr)
+        send({hop->interface, link_to(hop->interface, *mac)}, segment);
+    else
+        ++counters_.unresolved_dropped;
 }
 
 void IpLayer::poll(TimeUs now) {

@@ -50,9 +50,14 @@ class IpLayer {
     /// Handles an ARP, NDP or ICMP frame. ICMP errors are left to the caller.
     void on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
 
-    /// A SYN for a listener came: unless the way back is known, take it to be the way that the SYN came by, so that the
-    /// first SYN is answered at once instead of the second. For frames to our own MAC address.
-    void on_answerable_syn(uint16_t interface, const wire::ParsedFrame& frame, TimeUs now);
+    /// A TCP segment came, to our own MAC address: remembers by which way, for send_or_drop() and trust_sender().
+    void note_sender(uint16_t interface, const wire::ParsedFrame& frame) {
+        sender_ = {frame.tcp.source, frame.source_mac, interface};
+    }
+
+    /// The sender of the segment noted last has completed a handshake: unless the way to it is known, take it to be the
+    /// way that the segment came by, so that its relay need not wait for an answer to a question.
+    void trust_sender(TimeUs now);
 
     /// The way to a peer. `path` is filled only when the state is ready.
     PathState path(const IpAddress& peer, TimeUs now, Path& path);
@@ -63,7 +68,9 @@ class IpLayer {
     /// Sends a segment; its header.source is filled in here from its local_id. Needs credit.
     void send(const Path& path, wire::OutboundSegment& segment);
 
-    /// For segments of no relay: resolves, sends or drops and counts.
+    /// For segments of no relay (SYN-ACK, RST, TIME_WAIT). Sends when the neighbour is known, or back by the way that
+    /// the segment noted last came by, if that is what is answered; else drops and counts. Whom it sends to may be
+    /// spoofed, so it makes no entry and asks for nobody.
     void send_or_drop(wire::OutboundSegment& segment, TimeUs now);
 
     /// Sends the questions and announcements that are due. Cheap; call it every iteration.
@@ -86,11 +93,18 @@ class IpLayer {
     void solicit(const Solicitation& question);
     bool announce(const config::LocalAddress& local);
 
+    struct Sender {
+        IpAddress address;
+        MacAddress mac;
+        uint16_t interface;
+    };
+
     FrameSink& sink_;
     std::vector<MacAddress> macs_;
     NeighbourTable neighbours_;
     const config::RuntimeConfig* config_ = nullptr;
     IpCounters counters_;
+    Sender sender_{};
     std::vector<uint16_t> unannounced_;  // ids of local addresses
     TimeUs polled_at_ = 0;
 };

@@ -80,12 +80,23 @@ const MacAddress* NeighbourTable::resolve(uint16_t interface, const IpAddress& a
     const uint32_t now_ms = to_ms(now);
     Entry* entry = find(interface, address, now_ms);
     if (entry == nullptr) entry = &make(interface, address, NeighbourState::incomplete, now_ms);
-    entry->used_ms = now_ms;
-    if (entry->state == NeighbourState::reachable && now_ms - entry->confirmed_ms > reachable_ms &&
+    return use(*entry, now_ms);
+}
+
+const MacAddress* NeighbourTable::known(uint16_t interface, const IpAddress& address, TimeUs now) {
+    if (fault(Fault::net_flood_fills_neighbours)) return resolve(interface, address, now);
+    const uint32_t now_ms = to_ms(now);
+    Entry* entry = find(interface, address, now_ms);
+    return entry == nullptr ? nullptr : use(*entry, now_ms);
+}
+
+const MacAddress* NeighbourTable::use(Entry& entry, uint32_t now_ms) {
+    entry.used_ms = now_ms;
+    if (entry.state == NeighbourState::reachable && now_ms - entry.confirmed_ms > reachable_ms &&
         !fault(Fault::net_stale_never_probed))
-        doubt(*entry);
-    if (entry->state != NeighbourState::reachable && now_ms - entry->asked_ms >= retry_ms) ask(*entry, now_ms);
-    return entry->state == NeighbourState::incomplete ? nullptr : &entry->mac;
+        doubt(entry);
+    if (entry.state != NeighbourState::reachable && now_ms - entry.asked_ms >= retry_ms) ask(entry, now_ms);
+    return entry.state == NeighbourState::incomplete ? nullptr : &entry.mac;
 }
 
 void NeighbourTable::ask(Entry& entry, uint32_t now_ms) {

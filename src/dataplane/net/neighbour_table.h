@@ -4,15 +4,16 @@
 //
 //                         ┌────────────── answer ─────────────┐
 //           use           │  answer               30 s, use   ▼
-//   (none) ─────► incomplete ───────► reachable ──────────► stale ◄──── sender of a SYN, (none) before
+//   (none) ─────► incomplete ───────► reachable ──────────► stale ◄──── peer of a new relay, (none) before
 //                 │  ▲    │ ▲            ▲                   │ │ ▲
 //                 └──┘    │ │            └────── answer ─────┘ │ └───── another address, unasked for
 //        asks each second │ └── 3 unicast questions unanswered ┘
 //                         └── heard of, unasked for ─► stale
 //
 // Every question is caused by a use, at most one a second for a neighbour: nothing runs over the table. Only neighbours
-// that we want to reach get an entry, so a flood of foreign ARP costs nothing. An entry may stand in a few places only;
-// when all are taken, one gives way that no answer has proven, else the one that was used longest ago.
+// that a relay wants to reach get an entry, so neither foreign ARP nor SYNs and ACKs from spoofed neighbours cost
+// anything: what answers those uses known() entries and makes none. An entry may stand in a few places only; when all
+// are taken, one gives way that no answer has proven, else the one that was used longest ago.
 #pragma once
 
 #include <array>
@@ -48,7 +49,7 @@ class NeighbourTable {
     static constexpr uint32_t retry_ms = 1'000;
     static constexpr uint8_t unicast_questions = 3;
     /// Most questions between two calls of clear_questions(). What finds no room is asked at a later use: this bounds
-    /// the broadcasts that a flood of spoofed SYNs can make us send.
+    /// the broadcasts that we send when many relays lose their neighbours at once.
     static constexpr size_t question_max = 16;
 
     /// `capacity` is a power of two, at least 16; the memory is taken here and never grows.
@@ -57,11 +58,14 @@ class NeighbourTable {
     /// The address of a neighbour to send to now, or null while it is unresolved.
     const MacAddress* resolve(uint16_t interface, const IpAddress& address, TimeUs now);
 
+    /// The same of a neighbour that has an entry; null when it has none.
+    const MacAddress* known(uint16_t interface, const IpAddress& address, TimeUs now);
+
     /// A message about a neighbour came. Changes an entry that exists, never makes one.
     void learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now);
 
-    /// A packet that will be answered came from there: unless something is known of the neighbour, send to `mac` and
-    /// verify it. Anything that is known (even that it doesn't answer) outweighs this, so that a spoofed packet can't
+    /// A peer that has completed a handshake sends from there: unless something is known of the neighbour, send to
+    /// `mac` and verify it. Anything that is known (even that it doesn't answer) outweighs this, so that a spoofed packet can't
     /// keep a neighbour's true address out.
     void suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now);
 
@@ -97,6 +101,7 @@ class NeighbourTable {
     uint32_t place(uint16_t interface, const IpAddress& address) const;
     Entry* find(uint16_t interface, const IpAddress& address, uint32_t now_ms);
     Entry& make(uint16_t interface, const IpAddress& address, NeighbourState state, uint32_t now_ms);
+    const MacAddress* use(Entry& entry, uint32_t now_ms);
     static void doubt(Entry& entry);
     void ask(Entry& entry, uint32_t now_ms);
 

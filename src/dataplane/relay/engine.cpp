@@ -34,6 +34,7 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
     tcp_options_.mss_v4 = static_cast<uint16_t>(mtu - 40);
     tcp_options_.mss_v6 = static_cast<uint16_t>(mtu - 60);
     tcp_options_.receive_window_bytes = snapshot.dataplane().send_queue_bytes;
+    tcp_options_.syn_cookies = snapshot.dataplane().syn_cookies;
     // What a head buffer can take: more could only be thrown away while it waits for the server.
     tcp_options_.syn_window_bytes = store::chunk_payload_max;
 }

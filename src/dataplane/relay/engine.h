@@ -133,7 +133,7 @@ class Engine {
     void segment_for_no_relay(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id);
     void reset_stranger(const wire::TcpSegment& segment, uint16_t local_id);
     void on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment);
-    void accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment);
+    void accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment);
     std::optional<Ref> make_relay(Shard& shard);
     void poll_half_open(Shard& shard);
 

@@ -20,14 +20,23 @@ void Engine::segment_for_no_relay(Shard& shard, const wire::TcpSegment& segment,
     if (waiting.verdict == Verdict::dropped) return;
     if (waiting.verdict == Verdict::reply) return ip_.send_or_drop(reply, now_);
 
-    const bool is_syn = segment.has(wire::tcp_syn) && !segment.has(wire::tcp_ack) && !segment.has(wire::tcp_rst);
-    if (is_syn && config_->find_listener(segment.destination, segment.destination_port) != nullptr) {
+    if (config_->find_listener(segment.destination, segment.destination_port) == nullptr)
+        return reset_stranger(segment, local_id);
+    if (segment.has(wire::tcp_syn) && !segment.has(wire::tcp_ack) && !segment.has(wire::tcp_rst)) {
         const std::optional<tcp::Seq> iss =
             waiting.verdict == Verdict::reuse ? std::optional(waiting.iss) : std::nullopt;
         if (auto syn_ack = shard.half_open.on_syn(ctx, segment, local_id, iss)) ip_.send_or_drop(*syn_ack, now_);
         return;
     }
-    reset_stranger(segment, local_id);
+    tcp::HalfOpen agreed;
+    switch (shard.half_open.on_cookie_ack(ctx, segment, local_id, agreed)) {
+        case tcp::HalfOpenTable::Verdict::complete:
+            return accept(shard, agreed, segment);
+        case tcp::HalfOpenTable::Verdict::dropped:
+            return;
+        default:
+            return reset_stranger(segment, local_id);
+    }
 }
 
 void Engine::reset_stranger(const wire::TcpSegment& segment, uint16_t local_id) {
@@ -40,21 +49,24 @@ void Engine::reset_stranger(const wire::TcpSegment& segment, uint16_t local_id) 
 void Engine::on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     wire::OutboundSegment reply;
     switch (shard.half_open.on_segment(context(shard), entry, segment, reply)) {
+        case tcp::HalfOpenTable::Verdict::unknown:
         case tcp::HalfOpenTable::Verdict::dropped:
             return;
         case tcp::HalfOpenTable::Verdict::reply:
             return ip_.send_or_drop(reply, now_);
-        case tcp::HalfOpenTable::Verdict::complete:
-            return accept(shard, entry, segment);
+        case tcp::HalfOpenTable::Verdict::complete: {
+            const tcp::HalfOpen agreed = entry;
+            shard.half_open.remove(entry);
+            return accept(shard, agreed, segment);
+        }
     }
 }
 
-void Engine::accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
+void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     const config::Listener* listener = config_->find_listener(entry.local, entry.local_port);
     const std::optional<Ref> made = listener == nullptr ? std::nullopt : make_relay(shard);
     if (!made) {
         // The listener is gone, or a limit is reached: tell the client at once instead of letting it wait.
-        shard.half_open.remove(entry);
         return reset_stranger(segment, entry.local_id);
     }
     const Ref r = *made;
@@ -64,11 +76,10 @@ void Engine::accept(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& 
         ++stats_.worker.relays_exhausted;
         free_setup(r);
         shard.relays.free(r.index);
-        shard.half_open.remove(entry);
         return reset_stranger(segment, entry.local_id);
     }
+    ip_.trust_sender(now_);
     tcp::establish_passive(ctx, entry, r.relay.endpoint(Side::client));
-    shard.half_open.remove(entry);
 
     r.relay.set(flag_client_open);
     r.relay.listener_slot = listener->record->slot;

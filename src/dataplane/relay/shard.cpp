@@ -55,7 +55,8 @@ Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, 
       flow_key(key_of(region.secrets().flow_hash)),
       secrets{.isn = key_of(region.secrets().isn),
               .timestamps = key_of(region.secrets().timestamps),
-              .tables = key_of(region.secrets().cookies)},
+              .tables = key_of(region.secrets().tables),
+              .cookies = key_of(region.secrets().cookies)},
       // Sections are rounded up; the limits are meant as they stand.
       relays(store::RecordPool<Relay>::format(
           region.section(store::SectionKind::relays).first(store::RecordPool<Relay>::bytes_for(limits.relays_max)))),

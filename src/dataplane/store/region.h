@@ -22,7 +22,7 @@
 namespace millrace::store {
 
 /// Layout version of the header and of every record in every section: raise it when any of them changes.
-inline constexpr uint32_t region_abi_version = 1;
+inline constexpr uint32_t region_abi_version = 2;
 inline constexpr uint64_t region_magic = 0x316e'6f69'6765'524d;  // "MRegion1" in memory
 inline constexpr uint64_t section_align = 2u << 20;
 inline constexpr uint32_t section_count_max = 32;
@@ -64,9 +64,10 @@ struct RegionSecrets {
     uint8_t isn[16];         ///< initial sequence numbers (RFC 6528)
     uint8_t timestamps[16];  ///< timestamp offsets (RFC 7323 §5.4)
     uint8_t cookies[16];     ///< SYN cookies (RFC 4987 §3.6)
+    uint8_t tables[16];      ///< SipKey of the half-open and TIME_WAIT tables
     uint8_t connection_ids[16];  ///< connection and request ids
 };
-static_assert(sizeof(RegionSecrets) == 144);
+static_assert(sizeof(RegionSecrets) == 160);
 
 struct SectionEntry {
     SectionKind kind;
@@ -91,7 +92,7 @@ struct RegionHeader {
     RegionSecrets secrets;
     SectionEntry sections[section_count_max];
 };
-static_assert(sizeof(RegionHeader) == 232 + 32 * section_count_max && sizeof(RegionHeader) <= 4096);
+static_assert(sizeof(RegionHeader) == 248 + 32 * section_count_max && sizeof(RegionHeader) <= 4096);
 static_assert(std::is_trivially_copyable_v<RegionHeader> && std::is_standard_layout_v<RegionHeader>);
 
 class Region {

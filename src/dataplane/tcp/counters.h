@@ -20,11 +20,14 @@ struct Counters {
     uint64_t open_refused = 0;
     uint64_t open_timed_out = 0;
     uint64_t syn_retransmissions = 0;  ///< SYN and SYN-ACK
-    uint64_t half_open_overflow = 0;   ///< SYNs dropped because their bucket was full
+    uint64_t half_open_overflow = 0;   ///< SYNs dropped because their bucket was full and cookies are off
     uint64_t half_open_evicted = 0;    ///< stale entries that made room for a new SYN
     uint64_t half_open_expired = 0;    ///< entries whose SYN-ACK was never answered
     uint64_t half_open_reset = 0;      ///< entries that the peer reset
     uint64_t bad_handshake_acks = 0;   ///< ACKs of nothing we sent, answered with RST
+    uint64_t syn_cookies_sent = 0;     ///< SYN-ACKs that are remembered nowhere
+    uint64_t syn_cookies_accepted = 0;
+    uint64_t syn_cookies_rejected = 0;  ///< segments of no connection that hold no good cookie while some may be out
     // Loss
     uint64_t retransmitted_segments = 0;
     uint64_t fast_retransmits = 0;  ///< recoveries entered by duplicate ACKs

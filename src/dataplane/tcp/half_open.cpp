@@ -10,6 +10,7 @@
 #include "dataplane/tcp/close.h"
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/segment.h"
+#include "dataplane/tcp/syn_cookie.h"
 
 namespace millrace::tcp {
 namespace {
@@ -50,7 +51,7 @@ uint32_t ts_value(const Context& ctx, const HalfOpen& entry) {
     return timestamp_value(timestamp_offset(ctx.secrets, tuple_of(entry)), ctx.now);
 }
 
-OutboundSegment syn_ack(const Context& ctx, HalfOpen& entry) {
+OutboundSegment syn_ack(const Context& ctx, const HalfOpen& entry) {
     OutboundSegment out = segment_from(ctx, entry, entry.iss);
     out.header.flags = wire::tcp_syn | wire::tcp_ack;
     const SynOffer offer{.window_scale = entry.terms.has_window_scale != 0,
@@ -58,6 +59,22 @@ OutboundSegment syn_ack(const Context& ctx, HalfOpen& entry) {
                          .sack = entry.terms.has_sack != 0};
     fill_syn_options(ctx, out.header, entry.peer, offer, ts_value(ctx, entry), entry.ts_recent);
     return out;
+}
+
+/// What a SYN asks for. `in_use` and the sequence number of our own are the caller's.
+HalfOpen entry_of(const Context& ctx, const TcpSegment& syn, uint16_t local_id) {
+    HalfOpen entry{};
+    entry.local = syn.destination;
+    entry.peer = syn.source;
+    entry.local_port = syn.destination_port;
+    entry.peer_port = syn.source_port;
+    entry.local_id = local_id;
+    entry.window = syn.window;
+    entry.irs = Seq{syn.seq};
+    entry.ts_recent = syn.options.ts_value;
+    entry.sent_at = static_cast<uint32_t>(ctx.now);
+    entry.terms = negotiate(ctx.options, syn);
+    return entry;
 }
 
 OutboundSegment pure_ack(const Context& ctx, const HalfOpen& entry) {
@@ -92,10 +109,11 @@ HalfOpen* HalfOpenTable::find(const Context& ctx, const TcpSegment& segment) {
 }
 
 HalfOpen* HalfOpenTable::place_for(const Context& ctx, const Tuple& tuple) {
+    if (ctx.options.syn_cookies == SynCookies::always) return nullptr;
     HalfOpen* stalest = nullptr;
     for (HalfOpen& entry : bucket(ctx, tuple)) {
         if (entry.in_use == 0) return &entry;
-        if (entry.retransmissions == 0) continue;
+        if (entry.retransmissions == 0 || ctx.options.syn_cookies != SynCookies::off) continue;
         if (stalest == nullptr || entry.retransmissions > stalest->retransmissions ||
             (entry.retransmissions == stalest->retransmissions && age_us(ctx, entry) > age_us(ctx, *stalest)))
             stalest = &entry;
@@ -118,25 +136,48 @@ std::optional<OutboundSegment> HalfOpenTable::on_syn(const Context& ctx, const T
     const Tuple tuple = tcp::tuple_of(syn);
     HalfOpen* entry = place_for(ctx, tuple);
     if (entry == nullptr) {
+        if (ctx.options.syn_cookies != SynCookies::off) return cookie_syn_ack(ctx, entry_of(ctx, syn, local_id));
         ++ctx.counters.half_open_overflow;
         return std::nullopt;
     }
-    *entry = {};
-    entry->local = tuple.local;
-    entry->peer = tuple.peer;
-    entry->local_port = tuple.local_port;
-    entry->peer_port = tuple.peer_port;
-    entry->local_id = local_id;
-    entry->window = syn.window;
+    *entry = entry_of(ctx, syn, local_id);
     entry->iss = iss ? *iss : initial_sequence_number(ctx.secrets, tuple, ctx.now);
-    entry->irs = Seq{syn.seq};
-    entry->ts_recent = syn.options.ts_value;
-    entry->sent_at = static_cast<uint32_t>(ctx.now);
-    entry->terms = negotiate(ctx.options, syn);
     entry->in_use = 1;
     ++size_;
     ++ctx.counters.passive_opens;
     return syn_ack(ctx, *entry);
+}
+
+OutboundSegment HalfOpenTable::cookie_syn_ack(const Context& ctx, const HalfOpen& asked) {
+    HalfOpen answered = asked;
+    answered.terms = cookie_terms(asked.terms);
+    answered.iss = syn_cookie(ctx, tuple_of(asked), asked.irs, answered.terms);
+    OutboundSegment out = syn_ack(ctx, answered);
+    if (answered.terms.has_timestamps)
+        out.header.options.ts_value = cookie_timestamp(out.header.options.ts_value, answered.terms);
+    cookies_until_ = ctx.now + 2 * cookie_tick_us;
+    ++ctx.counters.syn_cookies_sent;
+    return out;
+}
+
+HalfOpenTable::Verdict HalfOpenTable::on_cookie_ack(const Context& ctx, const TcpSegment& segment, uint16_t local_id,
+                                                    HalfOpen& agreed) {
+    const bool completes = segment.has(wire::tcp_ack) && !segment.has(wire::tcp_syn) && !segment.has(wire::tcp_rst);
+    if (!completes || ctx.now >= cookies_until_) return Verdict::unknown;
+    const std::optional<HandshakeTerms> terms = check_syn_cookie(ctx, segment);
+    if (!terms) {
+        ++ctx.counters.syn_cookies_rejected;
+        ++ctx.counters.segments_in;
+        return Verdict::dropped;
+    }
+    ++ctx.counters.syn_cookies_accepted;
+    agreed = entry_of(ctx, segment, local_id);
+    agreed.iss = Seq{segment.ack} - 1;
+    agreed.irs = Seq{segment.seq} - 1;
+    agreed.terms = *terms;
+    agreed.from_cookie = 1;
+    agreed.in_use = 1;
+    return Verdict::complete;
 }
 
 HalfOpenTable::Verdict HalfOpenTable::on_segment(const Context& ctx, HalfOpen& entry, const TcpSegment& segment,
@@ -186,6 +227,9 @@ HalfOpenTable::Verdict HalfOpenTable::on_known_segment(const Context& ctx, HalfO
     }
     if (!segment.has(wire::tcp_ack)) return Verdict::dropped;
     if (Seq{segment.ack} != entry.iss + 1 && !fault(Fault::tcp_handshake_ack_unchecked)) {
+        // The client may have been answered with a cookie before one of its SYNs, a late or repeated one, found room.
+        const Verdict verdict = on_cookie_ack(ctx, segment, entry.local_id, entry);
+        if (verdict != Verdict::unknown) return verdict;
         ++ctx.counters.bad_handshake_acks;
         ++ctx.counters.resets_out;
         ++ctx.counters.segments_out;

@@ -2,11 +2,12 @@
 // costs one 64 B entry here and no relay record. The table is a set-associative array in the owner's memory: a keyed
 // hash picks a bucket of eight entries, so a peer can't choose whom it collides with, and nothing is ever moved.
 //
-// When a bucket is full, a new SYN takes the place of the oldest entry whose SYN-ACK had to be retransmitted
-// (half_open_evicted); if there is none, the SYN is dropped (half_open_overflow) and the client will repeat it.
-// SYN cookies will take over at exactly that point.
+// When a bucket is full, a new SYN is answered with a SYN cookie (syn_cookie.h) and remembered nowhere; ACKs are
+// searched for cookies only while one that was sent can still be good. With cookies off, the SYN takes the place of the
+// oldest entry whose SYN-ACK had to be retransmitted (half_open_evicted); if there is none, it is dropped
+// (half_open_overflow) and the client will repeat it.
 //
-// One table per worker; handshakes are outside the promise to survive the process.
+// One table per shard; handshakes are outside the promise to survive the process.
 #pragma once
 
 #include <cstdint>
@@ -14,18 +15,10 @@
 #include <span>
 
 #include "dataplane/tcp/context.h"
+#include "dataplane/tcp/handshake_terms.h"
 #include "dataplane/tcp/seq.h"
 
 namespace millrace::tcp {
-
-/// Terms that a SYN proposed and we accepted.
-struct HandshakeTerms {
-    uint16_t peer_mss;             ///< as announced, or the default of RFC 9293 §3.7.1
-    uint8_t send_scale;            ///< the peer's shift; 0 without has_window_scale
-    uint8_t has_window_scale : 1;  ///< both sides sent it
-    uint8_t has_timestamps : 1;    ///< both sides sent it
-    uint8_t has_sack : 1;          ///< both sides permit it
-};
 
 struct HalfOpen {
     IpAddress local;
@@ -41,7 +34,8 @@ struct HalfOpen {
     HandshakeTerms terms;
     uint8_t retransmissions;
     uint8_t in_use;
-    uint16_t reserved;
+    uint8_t from_cookie;  ///< made of a SYN cookie: when the SYN-ACK was sent, and how often, is not known
+    uint8_t reserved;
 };
 static_assert(sizeof(HalfOpen) == 64);
 
@@ -55,13 +49,14 @@ class HalfOpenTable {
     /// The entry of a segment's flow, or null.
     HalfOpen* find(const Context& ctx, const wire::TcpSegment& segment);
 
-    /// A SYN (without ACK or RST) for a listener. Makes an entry, or finds that of a repeated SYN, and returns the
-    /// SYN-ACK; empty when the bucket is full. `iss` overrides the initial sequence number (TIME_WAIT reuse). Payload
-    /// in a SYN is not taken: the peer sends it again.
+    /// A SYN (without ACK or RST) for a listener. Makes an entry, or finds that of a repeated SYN, or makes a cookie,
+    /// and returns the SYN-ACK; empty when the bucket is full and cookies are off. `iss` overrides the initial sequence
+    /// number (TIME_WAIT reuse), but not that of a cookie. Payload in a SYN is not taken: the peer sends it again.
     std::optional<wire::OutboundSegment> on_syn(const Context& ctx, const wire::TcpSegment& syn, uint16_t local_id,
                                                 std::optional<Seq> iss = std::nullopt);
 
     enum class Verdict : uint8_t {
+        unknown,   ///< belongs to no handshake: deserves a RST
         dropped,   ///< nothing to do
         reply,     ///< send `reply`
         complete,  ///< the handshake is done: establish_passive(), remove(), receive()
@@ -70,6 +65,11 @@ class HalfOpenTable {
     /// A segment for an existing entry, SYNs included.
     Verdict on_segment(const Context& ctx, HalfOpen& entry, const wire::TcpSegment& segment,
                        wire::OutboundSegment& reply);
+
+    /// A segment of an unknown flow for a listener. `complete`: it acknowledges a cookie of ours, and `agreed` is the
+    /// entry that was never made: establish_passive(), receive(). `dropped`: it does not, but as long as cookies are
+    /// out it may follow one whose ACK was lost, and a RST would end a connection that the client thinks established.
+    Verdict on_cookie_ack(const Context& ctx, const wire::TcpSegment& segment, uint16_t local_id, HalfOpen& agreed);
 
     void remove(HalfOpen& entry);
 
@@ -83,14 +83,16 @@ class HalfOpenTable {
 
   private:
     std::span<HalfOpen> bucket(const Context& ctx, const Tuple& tuple);
-    /// A free entry for the tuple, made so by eviction if need be; null when the bucket is full of fresh ones.
+    /// A free entry for the tuple, without cookies made so by eviction if need be; null when there is none.
     HalfOpen* place_for(const Context& ctx, const Tuple& tuple);
+    wire::OutboundSegment cookie_syn_ack(const Context& ctx, const HalfOpen& asked);
     Verdict on_known_segment(const Context& ctx, HalfOpen& entry, const wire::TcpSegment& segment,
                              wire::OutboundSegment& reply);
 
     std::span<HalfOpen> entries_;
     size_t size_ = 0;
     size_t scan_ = 0;
+    TimeUs cookies_until_ = 0;  // a cookie of ours can be good before then
 };
 
 }  // namespace millrace::tcp

@@ -17,6 +17,7 @@ struct Secrets {
     SipKey isn;         ///< initial sequence numbers
     SipKey timestamps;  ///< timestamp offsets
     SipKey tables;      ///< half-open and TIME_WAIT tables, challenge ACK jitter
+    SipKey cookies;     ///< SYN cookies
 };
 
 /// A connection's name, seen from our side.

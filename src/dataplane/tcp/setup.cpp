@@ -44,7 +44,9 @@ void apply_terms(const Context& ctx, Endpoint ep, const HandshakeTerms& terms, S
 void enter_established(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, uint32_t repeated,
                        Events& events) {
     const uint32_t echo_rtt = ep.hot.has(flag_timestamps) ? rtt_from_echo(ctx, ep, segment.options.ts_echo) : 0;
-    if (repeated == 0)
+    if (repeated == backoff_unknown)
+        repeated = 0;  // and no sample: a cookie's timestamp lies up to 64 ms in the past
+    else if (repeated == 0)
         rtt_sample(ep, static_cast<uint32_t>(ctx.now) - ep.warm.timer_base);
     else if (echo_rtt != 0)
         rtt_sample(ep, echo_rtt);
@@ -105,7 +107,7 @@ void establish_passive(const Context& ctx, const HalfOpen& entry, Endpoint ep) {
     ep.hot.state = State::syn_received;
     ep.warm.ts_offset = timestamp_offset(ctx.secrets, {entry.local, entry.peer, entry.local_port, entry.peer_port});
     ep.warm.timer_base = entry.sent_at;
-    ep.warm.backoff = entry.retransmissions;
+    ep.warm.backoff = entry.from_cookie != 0 ? backoff_unknown : entry.retransmissions;
     apply_terms(ctx, ep, entry.terms, entry.irs, entry.window, entry.ts_recent);
 }
 

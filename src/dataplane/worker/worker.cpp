@@ -13,11 +13,6 @@ bool is_neighbour_message(wire::FrameKind kind) {
            kind == wire::FrameKind::ndp_advertisement;
 }
 
-/// The first segment of a connection from a peer.
-bool is_opening(const wire::TcpSegment& segment) {
-    return segment.has(wire::tcp_syn) && !segment.has(wire::tcp_ack) && !segment.has(wire::tcp_rst);
-}
-
 }  // namespace
 
 Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
@@ -111,8 +106,7 @@ bool Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs 
         ++stats_.worker.not_ours_dropped;
         return false;
     }
-    if (is_opening(segment) && config_->find_listener(segment.destination, segment.destination_port) != nullptr)
-        ip_.on_answerable_syn(frame.interface, parsed_, now);
+    ip_.note_sender(frame.interface, parsed_);
     engine_.on_segment(*shard, segment, local, now);
     return false;
 }

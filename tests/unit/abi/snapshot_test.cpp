@@ -121,6 +121,7 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.idle_sleep_us = 1001; }, "dataplane 0: idle sleep out of range"},
         {[](B& b) { b.dataplane.send_queue_bytes = 0; }, "dataplane 0: send queue out of range"},
         {[](B& b) { b.dataplane.huge_pages = 2; }, "dataplane 0: huge_pages is neither 0 nor 1"},
+        {[](B& b) { b.dataplane.syn_cookies = SynCookies{3}; }, "dataplane 0: unknown syn_cookies"},
 
         {[&](B& b) { b.interfaces[0].name = outside; }, "interface 0: bad name"},
         {[](B& b) { b.interfaces[0].name = b.text(""); }, "interface 0: bad name"},
@@ -178,6 +179,18 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.listeners[0].headers_max = 101; }, "listener 0: headers_max out of range"},
         {[](B& b) { b.listeners[0].head_bytes_max = 16385; }, "listener 0: head_bytes_max out of range"},
         {[](B& b) { b.listeners[0].head_timeout_ms = 0; }, "listener 0: head timeout out of range"},
+        {[](B& b) {
+             b.listeners[0].keepalive = {9, 10, 1, {}};
+         },
+         "listener 0: keepalive out of range"},
+        {[](B& b) {
+             b.listeners[0].keepalive = {3600, 3601, 1, {}};
+         },
+         "listener 0: keepalive out of range"},
+        {[](B& b) {
+             b.backends[0].keepalive = {60, 15, 0, {}};
+         },
+         "backend 0: keepalive out of range"},
         {[](B& b) { b.listeners[0].idle_timeout_ms = 0xffffffff; }, "listener 0: idle timeout out of range"},
         {[](B& b) { b.listeners[0].retry_after_s = 90'000; }, "listener 0: retry_after out of range"},
         {[](B& b) { b.listeners[0].first_route = 1; }, "listener 0: its routes are not where they belong"},

@@ -69,7 +69,7 @@ struct Stack {
     store::ChunkStore chunks;
     Options options;
     Counters counters;
-    Secrets secrets{{1, 2}, {3, 4}, {5, 6}};
+    Secrets secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
     ChallengeBudget challenges;
     TimeUs now = 5'000'000'000;
     std::vector<store::ChunkId> hoard;

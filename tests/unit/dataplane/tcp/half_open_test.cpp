@@ -181,8 +181,9 @@ TEST(HalfOpen, SegmentsOutsideTheWindowOrOfThePastAreNotTaken) {
     EXPECT_EQ(l.on_segment(l.from_client(0, 1001, ack)), Verdict::dropped);
 }
 
-TEST(HalfOpen, FullBucketDropsAndCountsUntilAnEntryIsStale) {
+TEST(HalfOpen, FullBucketWithoutCookiesDropsAndCountsUntilAnEntryIsStale) {
     Listener l;
+    l.options.syn_cookies = SynCookies::off;
     l.memory.resize(8);
     l.table = HalfOpenTable(l.memory);
     for (uint16_t i = 0; i < 8; ++i) {

@@ -149,7 +149,7 @@ uint32_t Flush::resend(Seq seq, store::ChunkId& cursor, Seq limit) {
         sent = send_queue_gather(ctx_, ep_, cursor, seq, wanted, true, out);
     }
     if (seq + sent == queue_end) {
-        out.header.flags |= wire::tcp_psh;
+        if (sent > 0) out.header.flags |= wire::tcp_psh;
         if (limit > queue_end) {
             out.header.flags |= wire::tcp_fin;
             ++sent;

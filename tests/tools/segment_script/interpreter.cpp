@@ -277,11 +277,9 @@ bool Interpreter::call(const Event& event, const Call& call) {
     if (!finish_blocked() || !reach(event)) return false;
     note(call.function + "()");
     const int64_t base = event.time.relative() ? now() - event.time.us : 0;
-    const auto ports_before = sockets_.connected_ports();
     const Outcome outcome = sockets_.call(call, false);
-    if (sockets_.connected_ports() != ports_before || (call.function == "connect" && current_->fresh)) {
-        const auto [local, remote] = sockets_.connected_ports();
-        current_ = &flow(local, remote);
+    if (const auto ports = sockets_.opened()) {
+        current_ = &flow(ports->first, ports->second);
         current_->fresh = true;
     }
     if (outcome.kind != Outcome::Kind::blocks) {

@@ -147,9 +147,9 @@ Outcome Sockets::connect(Socket& socket, const Arguments& arguments, bool again)
     if (socket.connection == nullptr) {
         if (socket.port == 0) socket.port = next_port_++;
         const uint16_t remote = port_of(argument(arguments, 1)).value_or(connect_port_);
-        connected_ports_ = {socket.port, remote};
         socket.connection = host_.connect(socket.port, remote);
         if (socket.connection == nullptr) return fails("EADDRNOTAVAIL");
+        opened_ = {socket.port, remote};
         if (socket.receive_buffer_bytes != 0) socket.connection->receive_buffer_bytes = socket.receive_buffer_bytes;
         return socket.nonblocking ? fails("EINPROGRESS") : blocks();
     }

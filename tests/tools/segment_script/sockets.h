@@ -5,7 +5,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "tests/tools/segment_script/host.h"
 #include "tests/tools/segment_script/script.h"
@@ -29,8 +31,8 @@ class Sockets {
     /// `again` when this very call blocked before.
     Outcome call(const Call& call, bool again);
 
-    /// Ports (local, remote) of the latest connect().
-    std::pair<uint16_t, uint16_t> connected_ports() const { return connected_ports_; }
+    /// Ports (local, remote) of the connection that the latest call opened, if it did.
+    std::optional<std::pair<uint16_t, uint16_t>> opened() { return std::exchange(opened_, std::nullopt); }
 
   private:
     struct Socket {
@@ -68,7 +70,7 @@ class Sockets {
     uint16_t connect_port_;
     uint16_t next_port_ = 40000;
     std::map<int64_t, Socket> sockets_;
-    std::pair<uint16_t, uint16_t> connected_ports_{};
+    std::optional<std::pair<uint16_t, uint16_t>> opened_;
 };
 
 }  // namespace millrace::script

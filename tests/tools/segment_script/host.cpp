@@ -21,6 +21,7 @@ constexpr size_t table_entries = 64;
 /// The dataplane looks at its half-open table every 100 ms or so; here oftener, so that scripts can state times.
 constexpr TimeUs half_open_poll_us = 1000;
 constexpr uint32_t idle_rounds_max = 1000;
+constexpr tcp::Secrets script_secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
 
 std::byte* allocate_arena() {
     void* memory = std::aligned_alloc(store::ChunkStore::slab_bytes, arena_bytes);
@@ -34,6 +35,7 @@ Host::Host(const HostSettings& settings)
     : settings_(settings),
       arena_(allocate_arena(), std::free),
       chunks_(store::ChunkStore::format({arena_.get(), arena_bytes})),
+      secrets_(script_secrets),
       half_open_memory_(table_entries),
       time_wait_memory_(table_entries),
       half_open_(half_open_memory_),
@@ -88,12 +90,9 @@ void Host::on_segment_without_connection(const wire::TcpSegment& segment) {
         const auto verdict = half_open_.on_segment(context(), *entry, segment, reply);
         if (verdict == tcp::HalfOpenTable::Verdict::reply) transmit(reply);
         if (verdict != tcp::HalfOpenTable::Verdict::complete) return;
-        const ConnectionPtr connection = add_connection();
-        tcp::establish_passive(context(), *entry, connection->endpoint());
-        connection->iss = entry->iss;
-        connection->accepted_on = entry->local_port;
+        const tcp::HalfOpen agreed = *entry;
         half_open_.remove(*entry);
-        on_connection_segment(*connection, segment);
+        establish(agreed, segment);
         return;
     }
     const auto answer = time_wait_.on_segment(context(), segment, 0, reply);
@@ -107,7 +106,21 @@ void Host::on_segment_without_connection(const wire::TcpSegment& segment) {
         if (const auto syn_ack = half_open_.on_syn(context(), segment, 0, iss)) transmit(*syn_ack);
         return;
     }
+    if (listening_.contains(segment.destination_port)) {
+        tcp::HalfOpen agreed;
+        const auto verdict = half_open_.on_cookie_ack(context(), segment, 0, agreed);
+        if (verdict == tcp::HalfOpenTable::Verdict::complete) establish(agreed, segment);
+        if (verdict != tcp::HalfOpenTable::Verdict::unknown) return;
+    }
     if (const auto reset = tcp::reset_for_unknown(segment, 0)) transmit(*reset);
+}
+
+void Host::establish(const tcp::HalfOpen& agreed, const wire::TcpSegment& segment) {
+    const ConnectionPtr connection = add_connection();
+    tcp::establish_passive(context(), agreed, connection->endpoint());
+    connection->iss = agreed.iss;
+    connection->accepted_on = agreed.local_port;
+    on_connection_segment(*connection, segment);
 }
 
 void Host::on_connection_segment(Connection& connection, const wire::TcpSegment& segment) {
@@ -293,7 +306,7 @@ void Host::abort(Connection& connection) {
 }
 
 TimeUs clock_for_iss(const tcp::Tuple& tuple, uint32_t iss) {
-    const uint32_t base = tcp::initial_sequence_number(tcp::Secrets{{1, 2}, {3, 4}, {5, 6}}, tuple, 0).value;
+    const uint32_t base = tcp::initial_sequence_number(script_secrets, tuple, 0).value;
     return (TimeUs{1} << 34) + TimeUs{iss - base} * 4;
 }
 

@@ -94,6 +94,7 @@ class Host {
     tcp::Tuple tuple(uint16_t local_port, uint16_t remote_port) const;
     ConnectionPtr find(uint16_t local_port, uint16_t remote_port);
     ConnectionPtr add_connection();
+    void establish(const tcp::HalfOpen& agreed, const wire::TcpSegment& segment);
     void on_segment(const wire::TcpSegment& segment);
     void on_segment_without_connection(const wire::TcpSegment& segment);
     void on_connection_segment(Connection& connection, const wire::TcpSegment& segment);
@@ -108,7 +109,7 @@ class Host {
     std::unique_ptr<std::byte, void (*)(void*)> arena_;
     store::ChunkStore chunks_;
     tcp::Counters counters_;
-    tcp::Secrets secrets_{{1, 2}, {3, 4}, {5, 6}};
+    tcp::Secrets secrets_;
     tcp::ChallengeBudget challenges_;
     std::vector<tcp::HalfOpen> half_open_memory_;
     std::vector<tcp::TimeWait> time_wait_memory_;

@@ -19,6 +19,14 @@ bool set_option(tcp::Options& options, std::string_view name, std::string_view v
         options.timestamps = value == "1";
         return value == "1" || value == "0";
     }
+    if (name == "sack") {
+        options.sack = value == "1";
+        return value == "1" || value == "0";
+    }
+    if (name == "syn_cookies") {
+        options.syn_cookies = value == "always" ? SynCookies::always : value == "on" ? SynCookies::on : SynCookies::off;
+        return value == "always" || value == "on" || value == "off";
+    }
     if (name == "rto_initial_us") return set(options.rto_initial_us);
     if (name == "rto_min_us") return set(options.rto_min_us);
     if (name == "rto_max_us") return set(options.rto_max_us);

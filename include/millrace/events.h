@@ -44,6 +44,7 @@ enum class CloseReason : uint8_t {
     error_response = 14,  ///< an answer of the balancer's own, other than those above
     shutdown = 15,
     unreachable = 16,
+    body_timeout = 17,  ///< the client's request body stood still
     count,
 };
 

@@ -219,16 +219,37 @@ TEST(RelayChoice, EjectedServersAreTriedWhenTheOthersFail) {
     scene.expect_idle();
 }
 
-TEST(RelayChoice, AnswersOf500AreFailures) {
-    Scene scene(2);
-    scene.config.backends[0].eject_after = 2;
-    scene.start();
-    scene.server(1, answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"));
-    Station& good = scene.server(2, answering(fine));
-    for (int i = 0; i < 10; ++i) scene.exchange(get);
-    EXPECT_EQ(scene.balancer->stats().servers[0].ejections, 1u);
-    EXPECT_EQ(good.peers().size(), 8u);
-    scene.expect_idle();
+TEST(RelayChoice, FailedUpgradesEject) {
+    for (const char* answer : {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", ""}) {
+        Scene scene(2);
+        scene.config.backends[0].eject_after = 2;
+        scene.config.backends[0].upgrade_timeout_ms = 500;
+        scene.start();
+        scene.server(1, answering(answer));
+        Station& good = scene.server(2, answering(upgrade_answer(), true));
+        for (int i = 0; i < 10; ++i) scene.exchange(upgrade_request("/"));
+        EXPECT_EQ(scene.balancer->stats().servers[0].ejections, 1u);
+        EXPECT_EQ(scene.balancer->stats().servers[0].upgrade_failures, 2u);
+        EXPECT_EQ(good.peers().size(), 8u);
+        scene.expect_idle();
+    }
+}
+
+TEST(RelayChoice, OrdinaryRequestsNeverEject) {
+    const std::string without_body = "POST / HTTP/1.1\r\nHost: sim.test\r\nContent-Length: 1000\r\n\r\n";
+    for (const std::string& request : {get, without_body}) {
+        for (const char* answer : {"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", "nonsense\r\n\r\n", ""}) {
+            Scene scene;
+            scene.config.backends[0].eject_after = 1;
+            scene.config.backends[0].upgrade_timeout_ms = 500;
+            scene.start();
+            scene.server(1, answering(answer));
+            EXPECT_GE(status_of(scene.exchange(request)), 408);
+            EXPECT_EQ(scene.balancer->stats().servers[0].ejections, 0u);
+            EXPECT_EQ(scene.balancer->stats().servers[0].upgrade_failures, 0u);
+            scene.expect_idle();
+        }
+    }
 }
 
 TEST(RelayChoice, SourcePortsRunOut) {

@@ -143,8 +143,50 @@ TEST(RelayHttp, ErrorAfterAContinueIsStillAnswered) {
     scene.server(1, answering("HTTP/1.1 100 Continue\r\n\r\n"));
     const std::string answer = scene.exchange("POST / HTTP/1.1\r\nHost: sim.test\r\nContent-Length: 4\r\n\r\n");
     EXPECT_EQ(status_of(answer), 100);
-    EXPECT_EQ(status_of(body_of(answer)), 504);
+    EXPECT_EQ(status_of(body_of(answer)), 408);
     scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::body_timeout);
+}
+
+TEST(RelayHttp, AnUploadHasTimeAsLongAsItMovesAndTheServerAfterIt) {
+    for (const bool answered : {true, false}) {
+        Scene scene;
+        scene.config.backends[0].upgrade_timeout_ms = 1000;
+        scene.start();
+        const std::string answer = answered ? "HTTP/1.1 204 No Content\r\n\r\n" : "";
+        scene.server(1, answer_after("\r\n\r\n0123456789", answer));
+        Peer& peer = scene.client().connect(http_port);
+        peer.send("POST / HTTP/1.1\r\nHost: sim.test\r\nContent-Length: 10\r\n\r\n");
+        for (const char* byte : {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}) {
+            scene.run(0.7);
+            EXPECT_EQ(peer.received, "");
+            peer.send(byte);
+        }
+        scene.run(0.9);
+        EXPECT_EQ(status_of(peer.received), answered ? 204 : 0);
+        scene.run(0.3);
+        EXPECT_EQ(status_of(peer.received), answered ? 204 : 504);
+        peer.shutdown();
+        scene.expect_idle();
+    }
+}
+
+TEST(RelayHttp, NothingButTheRequestPostponesTheAnswersDeadline) {
+    for (const std::string& request : {get, upgrade_request("/")}) {
+        Scene scene;
+        scene.config.backends[0].upgrade_timeout_ms = 1000;
+        scene.start();
+        scene.server();
+        Peer& peer = scene.client().connect(http_port);
+        peer.send(request);
+        for (int i = 0; i < 12; ++i) {
+            scene.run(0.1);
+            peer.send("more");
+        }
+        EXPECT_EQ(status_of(peer.received), 504);
+        peer.shutdown();
+        scene.expect_idle();
+    }
 }
 
 TEST(RelayHttp, EndlessInterimAnswersAreCutOff) {

@@ -157,6 +157,9 @@ size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
 
 void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
     if (events.has(tcp::event_established) && side == Side::server) on_server_connected(r);
+    // The server's time for its answer begins anew as long as the request moves: at last, when all of it is there.
+    if (events.acked != 0 && side == Side::server && r.relay.phase == Phase::awaiting_response)
+        setup_of(r).deadline = now_ + response_timeout(setup_of(r));
     if (events.consumed != 0) progress(r);
     if (events.has(tcp::event_peer_fin)) on_peer_fin(r, side);
     if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))

@@ -160,6 +160,8 @@ class Engine {
     void on_server_connected(Ref r);
     void on_connect_failed(Ref r, CloseReason reason);
     void count_success(uint16_t slot);
+    TimeUs response_timeout(const Setup& setup) const;
+    void count_bad_upgrade(Ref r);
     void count_failure(uint16_t slot, const config::Backend* backend);
 
     // engine_response.cpp

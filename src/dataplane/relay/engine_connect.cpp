@@ -153,7 +153,6 @@ void Engine::on_server_connected(Ref r) {
     if (r.relay.phase == Phase::stream) return on_stream_established(r);
     if (r.relay.phase != Phase::connecting) return;
     Setup& setup = setup_of(r);
-    const config::Backend* backend = backend_of(setup);
     server_stats(r.relay.server_slot).connect_time.add(now_ - setup.started);
     ++server_stats(r.relay.server_slot).opened;
     r.relay.server_active_ms = static_cast<uint32_t>(now_ / us_per_ms);
@@ -162,9 +161,13 @@ void Engine::on_server_connected(Ref r) {
         count_success(r.relay.server_slot);
         return start_relaying(r);
     }
-    const uint32_t timeout_ms = backend == nullptr ? 10'000 : backend->record->upgrade_timeout_ms;
-    set_phase(r, Phase::awaiting_response, now_ + timeout_ms * us_per_ms);
+    set_phase(r, Phase::awaiting_response, now_ + response_timeout(setup));
     send_request(r);
+}
+
+TimeUs Engine::response_timeout(const Setup& setup) const {
+    const config::Backend* backend = backend_of(setup);
+    return (backend == nullptr ? 10'000 : backend->record->upgrade_timeout_ms) * us_per_ms;
 }
 
 /// Nothing of an answer has gone to the client yet, so another server may serve it.
@@ -183,6 +186,15 @@ void Engine::on_connect_failed(Ref r, CloseReason reason) {
 
 void Engine::count_success(uint16_t slot) {
     servers_[slot].consecutive_failures = 0;
+}
+
+/// An ordinary request never counts against its server: how its answer looks and how long it takes is up to the URL and
+/// the body that the client chose, and no client shall be able to eject a server.
+void Engine::count_bad_upgrade(Ref r) {
+    const Setup& setup = setup_of(r);
+    if (setup.kind != http::RequestKind::websocket) return;
+    ++server_stats(r.relay.server_slot).upgrade_failures;
+    count_failure(r.relay.server_slot, backend_of(setup));
 }
 
 void Engine::count_failure(uint16_t slot, const config::Backend* backend) {

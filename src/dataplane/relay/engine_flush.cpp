@@ -153,8 +153,12 @@ void Engine::on_phase_deadline(Ref r) {
         }
         case Phase::connecting:
             return on_connect_failed(r, CloseReason::connect_timeout);
-        case Phase::awaiting_response:
+        case Phase::awaiting_response: {
+            const bool client_owes =
+                !setup_of(r).request_body.done() && tcp::send_queue_bytes(r.relay.server_warm) == 0;
+            if (client_owes) return answer_error(r, 408, CloseReason::body_timeout);
             return bad_response(r, CloseReason::upgrade_timeout);
+        }
         case Phase::stream:
             return close_stream(r, StreamEnd::timed_out);
         case Phase::answering:

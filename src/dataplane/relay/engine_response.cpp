@@ -71,12 +71,10 @@ void Engine::pass_response(Ref r, const http::ResponseHead& response, uint32_t h
     const uint16_t slot = r.relay.server_slot;
     server_stats(slot).upgrade_time.add(now_ - setup.started);
     setup.http_status = response.status;
-    if (response.status >= 500) {
-        ++server_stats(slot).upgrade_failures;
-        count_failure(slot, backend_of(setup));
-    } else {
+    if (response.status >= 500)
+        count_bad_upgrade(r);
+    else
         count_success(slot);
-    }
     setup.response_head_length = head_length;
     if (response.is_switching()) {
         const bool extensions = response.fields.find(http::FieldId::sec_websocket_extensions) != nullptr;
@@ -125,8 +123,7 @@ void Engine::end_exchange(Ref r) {
 
 /// The server failed between its connection and a whole, valid head.
 void Engine::bad_response(Ref r, CloseReason reason) {
-    ++server_stats(r.relay.server_slot).upgrade_failures;
-    count_failure(r.relay.server_slot, backend_of(setup_of(r)));
+    count_bad_upgrade(r);
     answer_error(r, reason == CloseReason::upgrade_timeout ? 504 : 502, reason);
 }
 

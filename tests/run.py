@@ -32,6 +32,7 @@ FUZZ_SECONDS = 10
 SEEDS = 500            # of the relay simulation
 FAULT_SEEDS = 100      # of it, for a planted fault that no other test has found
 PROGRAM_SECONDS = 180  # the longest that one test program may take
+TIMED_OUT = 124
 TEST_SECONDS = 180     # the longest that one Python test may take
 SCRIPT_OPTIONS = ("--quiet", "--strict_segments", "--tolerance_usecs=1000")
 WORKERS = max(2, os.cpu_count() or 2)
@@ -78,7 +79,7 @@ def run(argv, seconds=PROGRAM_SECONDS, **environment):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as expired:
-        return -1, (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {seconds} s\n"
+        return TIMED_OUT, (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {seconds} s\n"
 
 
 # ---- builds
@@ -146,7 +147,7 @@ def run_program(argv, cases, environment):
     with tempfile.NamedTemporaryFile("w", suffix=".filter") as flags:
         flags.write("--gtest_filter=" + ":".join(cases) + "\n")
         flags.flush()
-        _, output = run([*argv, f"--gtest_flagfile={flags.name}", "--gtest_color=no"], **environment)
+        code, output = run([*argv, f"--gtest_flagfile={flags.name}", "--gtest_color=no"], **environment)
     results = []
     for case in cases:
         begin = output.find(f"[ RUN      ] {case}\n")
@@ -154,6 +155,8 @@ def run_program(argv, cases, environment):
         said = output[max(begin, 0):][:end.end()] if end else output[max(begin, 0):]
         outcome = {"OK": "ok", "FAILED": "failed", "SKIPPED": "skipped"}[end.group(1)] if end else "failed"
         results.append((case, outcome, said))
+    if code != 0 and all(outcome != "failed" for _, outcome, _ in results):
+        results.append(("exit", "failed", output))  # a leak, or a crash after the last case
     return results
 
 
@@ -226,10 +229,10 @@ def fault_group(report, programs):
         layer = fault.split("_")[0]
         for name, argv in sorted(programs.items(), key=lambda program: (layer not in program[0], "sim" in program[0])):
             arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
-            if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] != 0:
+            if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT):
                 return name
         simulator = ["build-checked/tests/sim/sim-balancer", "--seeds", str(FAULT_SEEDS)]
-        return simulator[0] if run(simulator, MILLRACE_FAULT=fault, **SANITIZERS)[0] != 0 else None
+        return simulator[0] if run(simulator, MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT) else None
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for name, found_by in zip(names, pool.map(find, names)):

@@ -96,6 +96,11 @@ class Millrace:
         self.dataplane = self._start("dataplane", "millrace-dataplane", "--log-file", self._log("eal"))
         os.sched_setaffinity(self.dataplane.pid, set(self.cores) | os.sched_getaffinity(0))
 
+    def stop(self):
+        for process in (self.dataplane, self.control):
+            process.terminate()
+            process.wait()
+
     def _log(self, what):
         return os.path.join(self.lab.directory, f"{self.name}.{what}.log")
 

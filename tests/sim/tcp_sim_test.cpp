@@ -134,6 +134,8 @@ void make_weather(World& world) {
     if (random.chance(0.3)) world.use_v6();
     for (HostOptions* options : {&world.client_options, &world.server_options}) {
         options->tcp.timestamps = random.chance(0.7);
+        options->tcp.sack = random.chance(0.7);
+        if (random.chance(0.3)) options->tcp.congestion_control = tcp::CongestionControl::newreno;
         options->tcp.window_scale = static_cast<uint8_t>(random.below(8));
         options->tcp.receive_window_bytes = static_cast<uint32_t>(random.between(4000, 200'000));
         options->receive_buffer_bytes = options->tcp.receive_window_bytes;

@@ -38,10 +38,10 @@ void on_fin_acknowledged(Endpoint ep, Events& events) {
 
 void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Events& events) {
     const Seq ack{segment.ack};
-    const uint32_t flight_before = in_flight(ep.hot);
-    const uint32_t acked = ack - ep.hot.snd_una;
+    AckedNow acked{.bytes = ack - ep.hot.snd_una, .flight_before = in_flight(ep.hot), .released = {}};
     const bool fin_acked = ep.hot.has(flag_fin_sent) && ack == ep.hot.snd_nxt;
-    const uint32_t payload = acked - (fin_acked ? 1 : 0);
+    const uint32_t payload = acked.bytes - (fin_acked ? 1 : 0);
+    const Seq fack = recovery_fack(ctx, ep);
 
     ep.hot.snd_una = ack;
     ep.warm.queued -= payload;
@@ -50,10 +50,22 @@ void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment
         events.bits |= event_acked;
         events.acked += payload;
     }
-    uint32_t rtt_us = send_queue_release(ctx, ep);
+    acked.released = send_queue_release(ctx, ep, fack);
+    uint32_t rtt_us = acked.released.rtt_us;
     if (rtt_us == 0 && ep.hot.has(flag_timestamps)) rtt_us = rtt_from_echo(ctx, ep, segment.options.ts_echo);
     if (rtt_us != 0) rtt_sample(ep, rtt_us);
-    recovery_on_ack(ctx, ep, acked, flight_before);
+    recovery_on_ack(ctx, ep, segment, acked);
+}
+
+/// An ACK that moves nothing: with SACK its blocks count, without it that it is a duplicate (RFC 5681 §2).
+void on_repeated_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, uint32_t window) {
+    const bool duplicate = segment.length() == 0 && window == ep.hot.snd_wnd;
+    if (duplicate) ++ctx.counters.duplicate_acks_in;
+    if (ep.hot.has(flag_sack)) {
+        recovery_on_ack(ctx, ep, segment, {});
+    } else if (duplicate) {
+        recovery_on_duplicate_ack(ctx, ep);
+    }
 }
 
 /// RFC 9293 §3.10.7.4 keeps SND.WL1 and SND.WL2 to tell old segments from new ones. An ACK that moves snd_una is new in
@@ -86,9 +98,10 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
     const bool advanced = ack > ep.hot.snd_una;
     if (advanced) {
         on_new_ack(ctx, ep, segment, events);
-    } else if (in_flight(ep.hot) > 0 && segment.length() == 0 && window == ep.hot.snd_wnd) {
-        recovery_on_duplicate_ack(ctx, ep);  // RFC 5681 §2
+    } else if (in_flight(ep.hot) > 0) {
+        on_repeated_ack(ctx, ep, segment, window);
     }
+    if (ep.hot.has(flag_ecn) && segment.has(wire::tcp_ece)) recovery_on_congestion_echo(ctx, ep);
     update_send_window(ep, segment, window, advanced);
     // The peer answers, so this never ends (RFC 9293 §3.8.6.1), though probes have become rare.
     if (ep.hot.snd_wnd == 0) ep.warm.backoff = std::min(ep.warm.backoff, backoff_while_answered);

@@ -30,7 +30,13 @@ struct Counters {
     uint64_t syn_cookies_rejected = 0;  ///< segments of no connection that hold no good cookie while some may be out
     // Loss
     uint64_t retransmitted_segments = 0;
-    uint64_t fast_retransmits = 0;  ///< recoveries entered by duplicate ACKs
+    uint64_t fast_retransmits = 0;     ///< recoveries entered by duplicate ACKs or SACKs
+    uint64_t tail_loss_probes = 0;     ///< RFC 8985 §7
+    uint64_t spurious_recoveries = 0;  ///< undone: nothing had been lost (RFC 3522, RFC 3708)
+    uint64_t duplicate_sacks_in = 0;   ///< RFC 2883
+    uint64_t sacks_ignored = 0;        ///< from peers whose SACKs tell nothing new, again and again
+    uint64_t ecn_reductions = 0;       ///< of the window (RFC 3168 §6.1.2)
+    uint64_t reneged = 0;              ///< peers that dropped what they had acknowledged selectively (RFC 2018 §8)
     uint64_t rto_timeouts = 0;
     uint64_t window_probes = 0;
     uint64_t connections_timed_out = 0;  ///< given up after retries_max

@@ -4,7 +4,7 @@
 //
 //   hot.send_tail ──► chunk ──next──► head chunk ──next──► ... ──► back to the tail     (what is not acknowledged)
 //   hot.send_cursor ────────────────────────► the chunk that holds snd_nxt              (while something is unsent)
-//   warm.extension ──► one 128 B chunk with struct Extension (extension.h), only while needed
+//   warm.extension ──► one 256 B chunk with struct Extension (extension.h), only while needed
 //
 //            snd_una          snd_nxt          end of the queue (snd_una + SYN + queued)
 //   ────────────┼────────────────┼────────────────┼──
@@ -102,10 +102,13 @@ struct EndpointWarm {
     uint32_t ts_offset;      ///< added to our clock in TSval
     uint32_t ts_recent_age;  ///< when ts_recent was set; low 32 bits of milliseconds (RFC 7323 §5.5)
     store::ChunkId extension;
-    uint32_t queued;         ///< payload bytes in the send queue: sent and not acknowledged, or not sent
-    uint16_t pmtu;           ///< reserved for path MTU discovery
-    uint8_t backoff;         ///< timeouts in a row without progress
-    uint8_t duplicate_acks;  ///< in a row; without SACK only
+    uint32_t queued;  ///< payload bytes in the send queue: sent and not acknowledged, or not sent
+    uint16_t pmtu;    ///< reserved for path MTU discovery
+    uint8_t backoff;  ///< timeouts in a row without progress
+    union {
+        uint8_t duplicate_acks;  ///< without SACK: in a row
+        uint8_t reordering;      ///< with SACK: what is known of the path (rack.cpp)
+    };
 };
 static_assert(sizeof(EndpointWarm) == 56 && std::is_trivially_copyable_v<EndpointWarm> &&
               std::is_standard_layout_v<EndpointWarm>);

@@ -1,26 +1,24 @@
 // State that a connection needs only at times: bytes out of order, a FIN ahead of its time, loss recovery. It lies in
 // one small chunk (warm.extension), allocated when the first of them begins and freed when the last has ended, so an
-// idle connection holds none. Owner and thread as in endpoint.h. SACK, RACK and PRR state will live here too.
+// idle connection holds none. Owner and thread as in endpoint.h.
 #pragma once
 
 #include <type_traits>
 
 #include "dataplane/tcp/context.h"
 #include "dataplane/tcp/endpoint.h"
+#include "dataplane/tcp/recovery_state.h"
 
 namespace millrace::tcp {
 
 struct Extension {
     store::ChunkId reassembly;  ///< first out-of-order chunk; ascending, linked by next, disjoint (reassembly.h)
     uint16_t reassembly_chunks;
-    uint8_t fin_waiting;   ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
-    uint8_t partial_acks;  ///< 1 after the first partial ACK of this fast recovery (RFC 6582 §3.2)
+    uint8_t fin_waiting;  ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
     Seq fin_seq;
-    Seq recover;                ///< snd_nxt when recovery began; both kinds of recovery
-    Seq rtx_nxt;                ///< RTO recovery: the next sequence number to send again
-    store::ChunkId rtx_cursor;  ///< RTO recovery: the chunk of rtx_nxt
+    RecoveryState recovery;
 };
-static_assert(sizeof(Extension) <= 112 && std::is_trivially_copyable_v<Extension>);
+static_assert(sizeof(Extension) <= 240 && std::is_trivially_copyable_v<Extension>);
 
 /// The extension, or null when there is none.
 inline Extension* extension(const Context& ctx, Endpoint ep) {

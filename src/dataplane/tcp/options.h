@@ -10,6 +10,8 @@
 
 namespace millrace::tcp {
 
+enum class CongestionControl : uint8_t { cubic, newreno };
+
 struct Options {
     uint32_t rto_initial_us = 1'000'000;  ///< before the first measurement (RFC 6298 §2.1)
     uint32_t rto_min_us = 200'000;        ///< RFC 6298 §2.4 says 1 s; 200 ms is what the field's stacks use
@@ -25,6 +27,8 @@ struct Options {
     uint16_t mss_v4 = 1460;                 ///< announced on IPv4: MTU less 40 (RFC 9293 §3.7.1)
     uint16_t mss_v6 = 1440;                 ///< announced on IPv6: MTU less 60
     uint16_t initial_window_segments = 10;  ///< RFC 6928
+    bool restart_after_idle = true;         ///< lower the window after a pause (RFC 5681 §4.1)
+    CongestionControl congestion_control = CongestionControl::cubic;  ///< RFC 9438 or RFC 5681
     uint16_t syn_window_bytes = 65535;      ///< most that a SYN or SYN-ACK advertises: what the peer may send at once
     uint32_t receive_window_bytes = 65535;  ///< largest window ever advertised; also bounds what waits out of order
     uint16_t reassembly_chunks_max = 64;    ///< chunks that one connection may hold out of order

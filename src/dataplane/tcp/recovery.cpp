@@ -1,41 +1,139 @@
 #include "dataplane/tcp/recovery.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
-#include "dataplane/tcp/extension.h"
-#include "dataplane/tcp/send_queue.h"
+#include "dataplane/tcp/rack.h"
+#include "dataplane/tcp/rtt.h"
 
 namespace millrace::tcp {
 namespace {
 
-void enter_fast_recovery(const Context& ctx, Endpoint ep) {
-    const uint32_t mss = ep.hot.mss;
+// The tail loss probe's timeout (RFC 8985 §7.2): WCDelAckT, and a floor for paths shorter than a peer's scheduling.
+constexpr uint32_t delayed_ack_max_us = 200'000;
+constexpr uint32_t probe_timeout_min_us = 5'000;
+
+bool in_recovery(const EndpointHot& hot) {
+    return hot.has(flag_fast_recovery) || hot.has(flag_rto_recovery);
+}
+
+/// Gives back what no longer waits for anything.
+void settle(const Context& ctx, Endpoint ep) {
+    Extension* state = extension(ctx, ep);
+    if (state == nullptr || in_recovery(ep.hot)) return;
+    RecoveryState& recovery = state->recovery;
+    if (recovery.undo_armed && (ep.hot.snd_una >= recovery.undo_end || in_flight(ep.hot) == 0)) recovery.undo_armed = 0;
+    if (recovery.ecn_reduced && ep.hot.snd_una >= recovery.ecn_end) recovery.ecn_reduced = 0;
+    if (ep.hot.snd_una >= recovery.duplicate_round) recovery.duplicate_round_known = 0;
+    if (recovery.in_use()) return;
+    recovery = {};
+    trim_extension(ctx, ep);
+}
+
+/// Reduces for a loss, and remembers what was before.
+void reduce(const Context& ctx, Endpoint ep, RecoveryState& state) {
+    if (!state.undo_armed || !in_recovery(ep.hot)) {
+        state.before = congestion_save(ep.warm);
+        state.undo_bytes = 0;
+        state.undo_armed = 1;
+        state.rtx_ts_known = 0;
+    }
+    congestion_on_loss(ctx, ep, in_flight(ep.hot));
+    state.recover = ep.hot.snd_nxt;
+    if (state.ecn_reduced) state.ecn_end = ep.hot.snd_nxt;
+}
+
+void leave_recovery(const Context& ctx, Endpoint ep, RecoveryState& state) {
+    ep.hot.clear(flag_fast_recovery);
+    ep.hot.clear(flag_rto_recovery);
+    state.undo_end = ep.hot.snd_nxt;
+    if (ep.hot.has(flag_sack)) rack_on_recovery_end(ep);
+    if (!ep.hot.has(flag_sack)) state.undo_armed = 0;  // only a D-SACK can tell later
+    ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+}
+
+/// RFC 9937 §6, for each ACK of fast recovery. `delivered` counts what was acknowledged, either way.
+void prr_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t delivered, bool safe) {
+    const uint32_t pipe = recovery_pipe(ctx, ep);
+    const uint32_t ssthresh = ep.warm.ssthresh;
+    state.prr_delivered += delivered;
+    uint32_t allowed = 0;
+    if (pipe > ssthresh) {
+        const uint64_t share = (uint64_t{state.prr_delivered} * ssthresh + state.recover_fs - 1) / state.recover_fs;
+        allowed = share > state.prr_out ? static_cast<uint32_t>(share) - state.prr_out : 0;
+    } else {
+        const uint32_t owed = state.prr_delivered > state.prr_out ? state.prr_delivered - state.prr_out : 0;
+        allowed = std::max(owed, delivered) + (safe ? ep.hot.mss : 0);
+        allowed = std::min(allowed, ssthresh - pipe);
+    }
+    if (state.prr_out == 0) allowed = std::max<uint32_t>(allowed, ep.hot.mss);  // the fast retransmit itself
+    ep.warm.cwnd = fault(Fault::tcp_prr_ignored) ? state.before.cwnd : pipe + allowed;
+}
+
+/// RFC 8985 §6.2 found a loss outside of recovery.
+void enter_sack_recovery(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t delivered) {
     ++ctx.counters.fast_retransmits;
-    if (!fault(Fault::tcp_fast_retransmit_forgotten)) ep.hot.set(flag_retransmit_wanted);
-    ep.warm.ssthresh = congestion_reduced_window(ep, in_flight(ep.hot));
-    ep.warm.cwnd = ep.warm.ssthresh;
-    Extension* state = ensure_extension(ctx, ep);
-    if (state == nullptr) {
-        ++ctx.counters.recovery_without_state;
+    reduce(ctx, ep, state);
+    ep.hot.set(flag_fast_recovery);
+    state.probe = Probe::none;
+    state.prr_delivered = state.prr_out = 0;
+    state.recover_fs = std::max(1u, in_flight(ep.hot) + delivered - std::min(state.sacked, in_flight(ep.hot)));
+    state.rtx_nxt = ep.hot.snd_una;
+}
+
+/// RFC 4015 §3.2: as if the recovery had never been.
+void undo(const Context& ctx, Endpoint ep, RecoveryState& state) {
+    ++ctx.counters.spurious_recoveries;
+    congestion_restore(ep.warm, state.before);
+    rack_unmark_lost(ctx, ep, state);
+    leave_recovery(ctx, ep, state);
+    ep.hot.clear(flag_retransmit_wanted);
+    ep.warm.backoff = 0;
+    state.undo_armed = 0;
+}
+
+/// RFC 3522 §3: what was sent again is acknowledged by an ACK that echoes an older timestamp, so the first transmission
+/// had arrived.
+bool spurious_by_timestamp(Endpoint ep, const RecoveryState& state, const wire::TcpSegment& segment,
+                           const AckedNow& acked) {
+    return state.undo_armed && state.rtx_ts_known && acked.released.retransmitted && ep.hot.has(flag_timestamps) &&
+           static_cast<int32_t>(segment.options.ts_echo - state.first_rtx_ts) < 0;
+}
+
+/// RFC 3708 §3: all that was sent again is reported as received twice.
+bool spurious_by_duplicates(RecoveryState& state, uint32_t duplicate_bytes) {
+    if (!state.undo_armed || duplicate_bytes == 0 || state.undo_bytes == 0) return false;
+    state.undo_bytes -= std::min(state.undo_bytes, duplicate_bytes);
+    return state.undo_bytes == 0;
+}
+
+/// RFC 8985 §7.4.
+void probe_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state, const wire::TcpSegment& segment,
+                  const AckedNow& acked, uint32_t duplicate_bytes) {
+    if (state.probe == Probe::none || state.probe == Probe::wanted || ep.hot.snd_una < state.probe_end) {
+        if (state.probe == Probe::wanted && acked.bytes > 0) state.probe = Probe::none;
         return;
     }
-    state->recover = ep.hot.snd_nxt;
-    state->partial_acks = 0;
-    ep.warm.cwnd += duplicate_ack_threshold * mss;  // the segments that left the network
-    ep.hot.set(flag_fast_recovery);
+    if (state.probe == Probe::new_data || duplicate_bytes > 0 ||
+        (ep.hot.snd_una == state.probe_end && acked.bytes == 0 && segment.options.sack_count == 0)) {
+        state.probe = Probe::none;  // nothing was lost, or the recovery will say what was
+    } else if (ep.hot.snd_una > state.probe_end) {
+        state.probe = Probe::none;  // the probe itself repaired a loss, which still was congestion
+        if (in_recovery(ep.hot)) return;
+        congestion_on_loss(ctx, ep, acked.flight_before);
+        ep.warm.cwnd = std::min(ep.warm.cwnd, ep.warm.ssthresh);
+    }
 }
 
 /// RFC 6582 §3.2 step 3.
-void on_ack_in_fast_recovery(const Context& ctx, Endpoint ep, Extension& state, uint32_t acked) {
+void on_ack_in_newreno_recovery(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t acked) {
     const uint32_t mss = ep.hot.mss;
     uint32_t& cwnd = ep.warm.cwnd;
     if (ep.hot.snd_una >= state.recover) {
         cwnd = std::min(ep.warm.ssthresh, std::max(in_flight(ep.hot), mss) + mss);
-        ep.hot.clear(flag_fast_recovery);
-        ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
-        trim_extension(ctx, ep);
+        leave_recovery(ctx, ep, state);
         return;
     }
     ep.hot.set(flag_retransmit_wanted);
@@ -47,72 +145,227 @@ void on_ack_in_fast_recovery(const Context& ctx, Endpoint ep, Extension& state, 
     state.partial_acks = 1;
 }
 
-void on_ack_in_rto_recovery(const Context& ctx, Endpoint ep, Extension& state) {
-    if (state.rtx_nxt <= ep.hot.snd_una) {
-        state.rtx_nxt = ep.hot.snd_una;
-        state.rtx_cursor = send_queue_head(ctx, ep);
+/// At `recover` itself duplicate ACKs may still come from what was sent twice; without SACK they must mean no loss of
+/// what follows (RFC 6582 §3.2 step 1). With nothing left to send that can do no harm.
+bool timeout_repaired(Endpoint ep, const RecoveryState& state) {
+    if (ep.hot.snd_una > state.recover) return true;
+    return ep.hot.snd_una == state.recover && (ep.hot.has(flag_sack) || ep.warm.queued == 0);
+}
+
+/// The general case: something is lost, reported, probed for, or may be undone. `delivered` as in RFC 9937 §6.
+void on_ack_with_state(const Context& ctx, Endpoint ep, RecoveryState& state, const AckedNow& acked, uint32_t delivered,
+                       uint32_t newly_lost) {
+    if (ep.hot.has(flag_rto_recovery)) {
+        if (timeout_repaired(ep, state)) leave_recovery(ctx, ep, state);
+        // What is in flight is unknown; the window limits us.
+        if (acked.bytes > 0) congestion_grow(ctx, ep, acked.bytes, ep.warm.cwnd);
+    } else if (ep.hot.has(flag_fast_recovery) && !ep.hot.has(flag_sack)) {
+        on_ack_in_newreno_recovery(ctx, ep, state, acked.bytes);
+    } else if (ep.hot.has(flag_fast_recovery)) {
+        if (ep.hot.snd_una >= state.recover) {
+            ep.warm.cwnd = ep.warm.ssthresh;
+            leave_recovery(ctx, ep, state);
+        } else if (delivered > 0) {
+            prr_on_ack(ctx, ep, state, delivered, acked.bytes > 0 && newly_lost == 0);
+        }
+    } else if (acked.bytes > 0 && state.lost == 0) {
+        congestion_grow(ctx, ep, acked.bytes, acked.flight_before);
     }
-    // At `recover` itself duplicate ACKs may still come from what was sent twice; they mean no loss of what follows
-    // (RFC 6582 §3.2 step 1). With nothing left to send that can do no harm.
-    if (ep.hot.snd_una < state.recover || (ep.hot.snd_una == state.recover && ep.warm.queued > 0)) return;
-    ep.hot.clear(flag_rto_recovery);
-    trim_extension(ctx, ep);
+    const bool open = !in_recovery(ep.hot) && ep.hot.has(flag_sack);
+    if (open && state.lost > 0 && !fault(Fault::tcp_fast_retransmit_forgotten)) {
+        enter_sack_recovery(ctx, ep, state, delivered);
+        prr_on_ack(ctx, ep, state, delivered, false);
+    }
+}
+
+/// Takes the blocks and the released chunks into the scoreboard; returns the bytes newly lost.
+uint32_t update_scoreboard(const Context& ctx, Endpoint ep, RecoveryState& state, const wire::TcpSegment& segment,
+                           const AckedNow& acked) {
+    const Released& released = acked.released;
+    if (ep.hot.has(flag_sack)) {
+        if (released.any)
+            rack_delivered(ctx, ep, state, released.sent_at, released.end, (released.flags & chunk_retransmitted) != 0,
+                           segment);
+        if (!released.in_first_order) rack_note_reordering(ep);
+    }
+    bool news = acked.bytes > 0;
+    if (news) state.fruitless_sacks = 0;
+    if (segment.options.sack_count > 0) {
+        if (state.fruitless_sacks >= fruitless_sacks_max) {
+            ++ctx.counters.sacks_ignored;
+            return 0;
+        }
+        if (rack_mark_sacked(ctx, ep, state, segment)) {
+            news = true;
+        } else {
+            ++state.fruitless_sacks;
+        }
+    }
+    return news ? rack_detect_loss(ctx, ep, state) : 0;
 }
 
 }  // namespace
 
 void recovery_on_duplicate_ack(const Context& ctx, Endpoint ep) {
-    ++ctx.counters.duplicate_acks_in;
     if (ep.warm.duplicate_acks < 255) ++ep.warm.duplicate_acks;
     if (ep.hot.has(flag_fast_recovery)) {
         ep.warm.cwnd += ep.hot.mss;
-    } else if (!ep.hot.has(flag_rto_recovery) && ep.warm.duplicate_acks == duplicate_ack_threshold) {
-        enter_fast_recovery(ctx, ep);
-    }
-}
-
-void recovery_on_ack(const Context& ctx, Endpoint ep, uint32_t acked, uint32_t flight_before) {
-    ep.warm.duplicate_acks = 0;
-    ep.warm.backoff = 0;
-    Extension* state = extension(ctx, ep);
-    if (ep.hot.has(flag_fast_recovery)) {
-        on_ack_in_fast_recovery(ctx, ep, *state, acked);
         return;
     }
-    ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
-    ep.hot.clear(flag_retransmit_wanted);
-    if (ep.hot.has(flag_rto_recovery)) {
-        on_ack_in_rto_recovery(ctx, ep, *state);
-        flight_before = ep.warm.cwnd;  // what is in flight is unknown; the window limits us
+    if (ep.hot.has(flag_rto_recovery) || ep.warm.duplicate_acks != duplicate_ack_threshold) return;
+    ++ctx.counters.fast_retransmits;
+    if (!fault(Fault::tcp_fast_retransmit_forgotten)) ep.hot.set(flag_retransmit_wanted);
+    Extension* state = ensure_extension(ctx, ep);
+    if (state == nullptr) {
+        ++ctx.counters.recovery_without_state;
+        congestion_on_loss(ctx, ep, in_flight(ep.hot));
+        ep.warm.cwnd = ep.warm.ssthresh;
+        return;
     }
-    congestion_grow(ep, acked, flight_before);
+    reduce(ctx, ep, state->recovery);
+    state->recovery.partial_acks = 0;
+    ep.warm.cwnd = ep.warm.ssthresh + duplicate_ack_threshold * ep.hot.mss;  // the segments that left the network
+    ep.hot.set(flag_fast_recovery);
+}
+
+void recovery_on_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, const AckedNow& acked) {
+    const bool sack = ep.hot.has(flag_sack);
+    if (acked.bytes > 0) {
+        if (!sack) ep.warm.duplicate_acks = 0;
+        ep.warm.backoff = 0;
+        const bool newreno = ep.hot.has(flag_fast_recovery) && !sack;
+        if (!newreno) {  // which has its own rule
+            ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+            ep.hot.clear(flag_retransmit_wanted);
+        }
+    }
+    const bool reports = sack && segment.options.sack_count > 0;
+    Extension* extended = reports ? ensure_extension(ctx, ep) : extension(ctx, ep);
+    if (extended == nullptr || (!reports && !in_recovery(ep.hot) && !extended->recovery.in_use())) {
+        if (reports) ++ctx.counters.recovery_without_state;
+        if (acked.bytes > 0) congestion_grow(ctx, ep, acked.bytes, acked.flight_before);
+        return;
+    }
+    RecoveryState& state = extended->recovery;
+    const uint32_t sacked_before = state.sacked;
+    const uint32_t duplicate_bytes = reports ? duplicate_sack_bytes(ep.hot, segment) : 0;
+    if (duplicate_bytes > 0) {
+        ++ctx.counters.duplicate_sacks_in;
+        rack_on_duplicate_sack(ep, &state);
+    }
+    const uint32_t newly_lost = update_scoreboard(ctx, ep, state, segment, acked);
+    const uint32_t delivered = acked.bytes + state.sacked - std::min(sacked_before, acked.bytes + state.sacked);
+    probe_on_ack(ctx, ep, state, segment, acked, duplicate_bytes);
+    const bool spurious =
+        spurious_by_timestamp(ep, state, segment, acked) || spurious_by_duplicates(state, duplicate_bytes);
+    if (spurious && !fault(Fault::tcp_undo_missing)) undo(ctx, ep, state);
+    on_ack_with_state(ctx, ep, state, acked, delivered, newly_lost);
+    settle(ctx, ep);
+}
+
+void recovery_on_congestion_echo(const Context& ctx, Endpoint ep) {
+    if (in_recovery(ep.hot)) return;
+    Extension* extended = ensure_extension(ctx, ep);
+    if (extended == nullptr) {
+        ++ctx.counters.recovery_without_state;
+        return;
+    }
+    RecoveryState& state = extended->recovery;
+    if (state.ecn_reduced && ep.hot.snd_una < state.ecn_end && !fault(Fault::tcp_ecn_reduces_each_time)) return;
+    state.ecn_reduced = 1;
+    state.ecn_end = ep.hot.snd_nxt;
+    congestion_on_loss(ctx, ep, in_flight(ep.hot));
+    ep.warm.cwnd = std::min(ep.warm.cwnd, ep.warm.ssthresh);
+    ep.hot.set(flag_cwr);
+    ++ctx.counters.ecn_reductions;
+}
+
+TimeUs recovery_deadline(const Context& ctx, Endpoint ep) {
+    constexpr TimeUs never = std::numeric_limits<TimeUs>::max();
+    if (!ep.hot.has(flag_sack) || in_flight(ep.hot) == 0 || syn_unacknowledged(ep.hot)) return never;
+    const Extension* extended = extension(ctx, ep);
+    const RecoveryState* state = extended == nullptr ? nullptr : &extended->recovery;
+    if (state != nullptr && state->reo_armed) {
+        const auto wait_us = static_cast<int32_t>(state->reo_deadline - static_cast<uint32_t>(ctx.now));
+        return ctx.now + static_cast<TimeUs>(std::max(wait_us, 0));
+    }
+    // RFC 8985 §7.2: not in recovery, nothing reported by SACK, one probe in a row.
+    if (in_recovery(ep.hot) || ep.warm.backoff != 0 || ep.hot.srtt_us == 0) return never;
+    if (state != nullptr && (state->sacked > 0 || state->probe != Probe::none)) return never;
+    const bool single = in_flight(ep.hot) <= ep.hot.mss;
+    const uint32_t timeout_us = std::max(2 * ep.hot.srtt_us + (single ? delayed_ack_max_us : 0), probe_timeout_min_us);
+    if (timeout_us >= rto_us(ctx.options, ep)) return never;
+    const uint32_t elapsed_us = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
+    return ctx.now - elapsed_us + timeout_us;
+}
+
+bool recovery_on_deadline(const Context& ctx, Endpoint ep) {
+    if (recovery_deadline(ctx, ep) > ctx.now) return false;
+    Extension* extended = ensure_extension(ctx, ep);
+    if (extended == nullptr) {
+        ++ctx.counters.recovery_without_state;
+        return false;
+    }
+    RecoveryState& state = extended->recovery;
+    if (!state.reo_armed) {
+        state.probe = Probe::wanted;
+        return true;
+    }
+    rack_detect_loss(ctx, ep, state);
+    if (!in_recovery(ep.hot) && state.lost > 0) {
+        enter_sack_recovery(ctx, ep, state, 0);
+        prr_on_ack(ctx, ep, state, 0, false);
+    }
+    return true;
 }
 
 void recovery_on_timeout(const Context& ctx, Endpoint ep) {
     ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
-    ep.warm.duplicate_acks = 0;
-    if (ep.warm.backoff <= 1) ep.warm.ssthresh = congestion_reduced_window(ep, in_flight(ep.hot));
-    ep.warm.cwnd = ep.hot.mss;
-    ep.hot.clear(flag_fast_recovery);
+    if (!ep.hot.has(flag_sack)) ep.warm.duplicate_acks = 0;
     ep.hot.clear(flag_retransmit_wanted);
-    Extension* state = ensure_extension(ctx, ep);
-    if (state == nullptr) {
+    Extension* extended = ensure_extension(ctx, ep);
+    if (extended == nullptr) {
         ++ctx.counters.recovery_without_state;
+        if (ep.warm.backoff <= 1) congestion_on_loss(ctx, ep, in_flight(ep.hot));
+        ep.warm.cwnd = ep.hot.mss;
+        ep.hot.clear(flag_fast_recovery);
         ep.hot.clear(flag_rto_recovery);
         ep.hot.set(flag_retransmit_wanted);
         return;
     }
+    RecoveryState& state = extended->recovery;
+    if (ep.warm.backoff <= 1) reduce(ctx, ep, state);
+    ep.hot.clear(flag_fast_recovery);
+    state.recover = ep.hot.snd_nxt;
+    ep.warm.cwnd = ep.hot.mss;
     ep.hot.set(flag_rto_recovery);
-    state->recover = ep.hot.snd_nxt;
-    state->rtx_nxt = ep.hot.snd_una;
-    state->rtx_cursor = send_queue_head(ctx, ep);
+    state.probe = Probe::none;
+    rack_mark_lost_on_timeout(ctx, ep, state);
+    if (state.lost == 0) ep.hot.set(flag_retransmit_wanted);  // only the FIN is out
+}
+
+void recovery_on_sent(const Context& ctx, Endpoint ep, uint32_t bytes) {
+    if (Extension* extended = extension(ctx, ep)) extended->recovery.prr_out += bytes;
 }
 
 uint32_t recovery_send_window(Endpoint ep) {
-    const bool open = !ep.hot.has(flag_fast_recovery) && !ep.hot.has(flag_rto_recovery);
+    const bool open = !in_recovery(ep.hot) && !ep.hot.has(flag_sack);
     if (open && ep.warm.duplicate_acks > 0 && ep.warm.duplicate_acks < duplicate_ack_threshold)
         return ep.warm.cwnd + ep.warm.duplicate_acks * uint32_t{ep.hot.mss};
     return ep.warm.cwnd;
+}
+
+void recovery_on_resent(const Context& ctx, Endpoint ep, Seq seq, uint32_t bytes) {
+    if (seq == ep.hot.snd_una && ep.hot.has(flag_sack)) ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+    Extension* extended = extension(ctx, ep);
+    if (extended == nullptr) return;
+    RecoveryState& state = extended->recovery;
+    state.prr_out += bytes;
+    state.undo_bytes += bytes;
+    if (!state.rtx_ts_known) {
+        state.first_rtx_ts = timestamp_value(ep.warm.ts_offset, ctx.now);
+        state.rtx_ts_known = 1;
+    }
 }
 
 }  // namespace millrace::tcp

@@ -15,6 +15,11 @@ using store::no_chunk;
 /// Up to here a request is rounded up to one chunk; beyond, whole chunks are filled first, which wastes less.
 constexpr size_t round_up_max = 1536 - sizeof(ChunkHeader);
 
+/// The most that a chunk should hold: one segment. Before the handshake ends that is not known.
+uint32_t chunk_payload_limit(const EndpointHot& hot) {
+    return syn_unacknowledged(hot) ? uint32_t{round_up_max} : hot.mss;
+}
+
 /// Payload to ask a chunk for, with `wanted` bytes still to store.
 uint32_t chunk_payload_for(size_t wanted) {
     if (wanted <= round_up_max) return static_cast<uint32_t>(wanted);
@@ -24,12 +29,14 @@ uint32_t chunk_payload_for(size_t wanted) {
     return best;
 }
 
-size_t fill(const Context& ctx, ChunkId id, std::span<const uint8_t> bytes) {
+size_t fill(const Context& ctx, ChunkId id, uint32_t limit, std::span<const uint8_t> bytes) {
     ChunkHeader& header = ctx.chunks.header(id);
-    const std::span<uint8_t> room = ctx.chunks.capacity(id).subspan(header.length);
-    const size_t taken = std::min(room.size(), bytes.size());
-    if (taken == 0) return 0;
-    std::memcpy(room.data(), bytes.data(), taken);
+    const std::span<uint8_t> capacity = ctx.chunks.capacity(id);
+    const size_t full = std::min<size_t>(capacity.size(), limit);
+    // Marks are for what was sent of the chunk: nothing joins it behind them.
+    if (header.length >= full || (header.flags & (chunk_sacked | chunk_lost)) != 0) return 0;
+    const size_t taken = std::min(full - header.length, bytes.size());
+    std::memcpy(capacity.data() + header.length, bytes.data(), taken);
     header.length = static_cast<uint16_t>(header.length + taken);
     return taken;
 }
@@ -46,29 +53,29 @@ void link_at_tail(const Context& ctx, Endpoint ep, ChunkId id) {
     ep.hot.send_tail = id;
 }
 
-Seq chunk_end(const ChunkHeader& header) {
-    return Seq{header.seq} + header.length;
-}
-
 }  // namespace
 
 size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes) {
     const bool cursor_needed = syn_unacknowledged(ep.hot) ? ep.warm.queued == 0 : send_queue_end(ep) == ep.hot.snd_nxt;
+    const uint32_t limit = chunk_payload_limit(ep.hot);
+    // While bytes queue up, more will come: begin a chunk that a whole segment fits into.
+    const bool backlog = !syn_unacknowledged(ep.hot) && send_queue_end(ep) != ep.hot.snd_nxt;
     ChunkId first = no_chunk;
     size_t taken = 0;
     if (ep.hot.send_tail != no_chunk) {
-        taken = fill(ctx, ep.hot.send_tail, bytes);
+        taken = fill(ctx, ep.hot.send_tail, limit, bytes);
         if (taken > 0) first = ep.hot.send_tail;
         ep.warm.queued += static_cast<uint32_t>(taken);
     }
     while (taken < bytes.size()) {
-        const ChunkId id = ctx.chunks.allocate(chunk_payload_for(bytes.size() - taken));
+        const size_t wanted = backlog ? limit : std::min<size_t>(bytes.size() - taken, limit);
+        const ChunkId id = ctx.chunks.allocate(chunk_payload_for(wanted));
         if (id == no_chunk) {
             ++ctx.counters.send_chunks_exhausted;
             break;
         }
         ctx.chunks.header(id).seq = send_queue_end(ep).value;
-        const size_t stored = fill(ctx, id, bytes.subspan(taken));
+        const size_t stored = fill(ctx, id, limit, bytes.subspan(taken));
         link_at_tail(ctx, ep, id);
         ep.warm.queued += static_cast<uint32_t>(stored);
         taken += stored;
@@ -78,16 +85,26 @@ size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_
     return taken;
 }
 
-uint32_t send_queue_release(const Context& ctx, Endpoint ep) {
-    uint32_t rtt_us = 0;
+Released send_queue_release(const Context& ctx, Endpoint ep, Seq fack) {
+    Released released;
     bool ambiguous = false;
     while (ep.hot.send_tail != no_chunk) {
         ChunkHeader& tail = ctx.chunks.header(ep.hot.send_tail);
         const ChunkId head_id = tail.next;
         const ChunkHeader& head = ctx.chunks.header(head_id);
         if (chunk_end(head) > ep.hot.snd_una) break;
-        rtt_us = std::max(1u, static_cast<uint32_t>(ctx.now) - head.sent_at);
-        ambiguous |= (head.flags & chunk_retransmitted) != 0 && !fault(Fault::tcp_karn_ignored);
+        if ((head.flags & chunk_sacked) == 0) {  // else it was delivered before
+            ambiguous |= (head.flags & chunk_retransmitted) != 0 && !fault(Fault::tcp_karn_ignored);
+            released.rtt_us = std::max(1u, static_cast<uint32_t>(ctx.now) - head.sent_at);
+            if ((head.flags & chunk_retransmitted) == 0 && chunk_end(head) < fack) released.in_first_order = false;
+            released.retransmitted |= (head.flags & chunk_retransmitted) != 0;
+            if (!released.any || static_cast<int32_t>(head.sent_at - released.sent_at) >= 0) {
+                released.sent_at = head.sent_at;
+                released.end = chunk_end(head);
+                released.flags = head.flags;
+            }
+            released.any = true;
+        }
         if (head_id == ep.hot.send_tail) {
             ep.hot.send_tail = no_chunk;
             ep.hot.send_cursor = no_chunk;
@@ -96,7 +113,8 @@ uint32_t send_queue_release(const Context& ctx, Endpoint ep) {
         }
         ctx.chunks.free(head_id);
     }
-    return ambiguous ? 0 : rtt_us;
+    if (ambiguous) released.rtt_us = 0;
+    return released;
 }
 
 uint32_t send_queue_gather(const Context& ctx, Endpoint ep, ChunkId& cursor, Seq seq, uint32_t length,
@@ -108,11 +126,16 @@ uint32_t send_queue_gather(const Context& ctx, Endpoint ep, ChunkId& cursor, Seq
         const uint32_t available = header.length - offset;
         if (available > 0) {
             if (out.piece_count == wire::OutboundSegment::piece_count_max) break;
+            if (gathered > 0 && available > length - gathered && !retransmission) break;
             const uint32_t piece = std::min(available, length - gathered);
             out.pieces[out.piece_count++] = ctx.chunks.payload(cursor).subspan(offset, piece);
             header.sent_at = static_cast<uint32_t>(ctx.now);
-            if (retransmission) header.flags |= chunk_retransmitted;
             gathered += piece;
+            if (retransmission) {
+                header.flags |= chunk_retransmitted;
+                if (seq + gathered >= min(chunk_end(header), ep.hot.snd_nxt))
+                    header.flags &= static_cast<uint8_t>(~chunk_lost);
+            }
             if (piece < available) break;
         }
         if (cursor == ep.hot.send_tail) break;

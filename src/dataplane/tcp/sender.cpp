@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/recovery.h"
@@ -13,6 +14,8 @@ namespace millrace::tcp {
 namespace {
 
 using wire::OutboundSegment;
+
+constexpr uint8_t ecn_capable_0 = 2;  // ECT(0), RFC 3168 §5
 
 /// One call of flush(): its steps, in the order in which they use up the credit.
 class Flush {
@@ -30,7 +33,8 @@ class Flush {
   private:
     void handshake();
     void send_lost();
-    void send_again_after_timeout();
+    bool resend_next_lost(RecoveryState& state);
+    void send_tail_probe(RecoveryState& state);
     void send_new();
     void send_fin();
     void send_probe();
@@ -44,6 +48,8 @@ class Flush {
     void send_payload(uint32_t length, Seq queue_end);
     void note_fin_sent();
     void start_timer_if_idle();
+    void restart_after_idle();
+    void mark_ecn(wire::TcpSegment& header);
 
     const Context& ctx_;
     Endpoint ep_;
@@ -156,6 +162,7 @@ uint32_t Flush::resend(Seq seq, store::ChunkId& cursor, Seq limit) {
         }
     }
     ++ctx_.counters.retransmitted_segments;
+    recovery_on_resent(ctx_, ep_, seq, sent);
     finish(out);
     return sent;
 }
@@ -166,20 +173,79 @@ void Flush::send_lost() {
         store::ChunkId cursor = send_queue_head(ctx_, ep_);
         if (in_flight(hot_) > 0) resend(hot_.snd_una, cursor, hot_.snd_nxt);
     }
-    if (hot_.has(flag_rto_recovery)) send_again_after_timeout();
+    if (Extension* extended = extension(ctx_, ep_)) {
+        RecoveryState& state = extended->recovery;
+        while (state.lost > 0 && resend_next_lost(state)) continue;
+        if (state.probe == Probe::wanted) send_tail_probe(state);
+    }
 }
 
-/// RFC 5681 §3.1: slow start from snd_una over all that was in flight.
-void Flush::send_again_after_timeout() {
-    Extension& state = *extension(ctx_, ep_);
-    while (state.rtx_nxt < state.recover) {
-        const uint32_t ahead = state.rtx_nxt - hot_.snd_una;
-        const uint32_t length = std::min<uint32_t>(hot_.mss, state.recover - state.rtx_nxt);
-        // The first segment goes whatever the window is: it also probes a window that closed over it.
-        if (ahead > 0 && ahead + length > std::min(ep_.warm.cwnd, hot_.snd_wnd)) return;
-        if (!take_credit()) return;
-        state.rtx_nxt += resend(state.rtx_nxt, state.rtx_cursor, state.recover);
+/// Sends the first lost chunk again, together with lost ones behind it that fit into the segment. False when the window
+/// or the credit does not allow it, or none is left.
+bool Flush::resend_next_lost(RecoveryState& state) {
+    if (state.rtx_cursor == store::no_chunk) state.rtx_cursor = send_queue_head(ctx_, ep_);
+    const store::ChunkHeader* header = &ctx_.chunks.header(state.rtx_cursor);
+    while ((header->flags & chunk_lost) == 0) {
+        if (state.rtx_cursor == hot_.send_tail || chunk_end(*header) >= hot_.snd_nxt) {
+            state.lost = 0;
+            return false;
+        }
+        state.rtx_cursor = header->next;
+        header = &ctx_.chunks.header(state.rtx_cursor);
     }
+    Seq seq = max(Seq{header->seq}, hot_.snd_una);
+    Seq end = min(chunk_end(*header), hot_.snd_nxt);
+    if (state.rtx_nxt > seq && state.rtx_nxt < end) seq = state.rtx_nxt;
+    for (store::ChunkId id = state.rtx_cursor; id != hot_.send_tail;) {
+        id = header->next;
+        header = &ctx_.chunks.header(id);
+        const Seq next = min(chunk_end(*header), hot_.snd_nxt);
+        if ((header->flags & chunk_lost) == 0 || next - seq > hot_.mss) break;
+        end = next;
+    }
+    const uint32_t length = std::min<uint32_t>(end - seq, hot_.mss);
+    // The first segment goes whatever the window is: it also probes a window that closed over it.
+    if (seq != hot_.snd_una && seq + length > hot_.snd_una + hot_.snd_wnd) return false;
+    const uint32_t pipe = recovery_pipe(ctx_, ep_);
+    if (pipe > 0 && pipe + length > ep_.warm.cwnd) return false;
+    if (!take_credit()) return false;
+    const bool with_fin = hot_.has(flag_fin_sent) && seq + length == send_queue_end(ep_);
+    const uint32_t sent = resend(seq, state.rtx_cursor, seq + length + (with_fin ? 1 : 0));
+    state.rtx_nxt = seq + sent;
+    state.lost -= std::min(state.lost, sent);
+    return true;
+}
+
+/// RFC 8985 §7.3: one segment of new data whatever the congestion window says, or else the last one again.
+void Flush::send_tail_probe(RecoveryState& state) {
+    const Seq queue_end = send_queue_end(ep_);
+    const uint32_t length = std::min<uint32_t>(queue_end - min(hot_.snd_nxt, queue_end), hot_.mss);
+    const bool fresh = !hot_.has(flag_fin_sent) && length > 0 && hot_.snd_nxt + length <= hot_.snd_una + hot_.snd_wnd;
+    if (in_flight(hot_) == 0) {
+        state.probe = Probe::none;
+        return;
+    }
+    if (!take_credit()) return;
+    ++ctx_.counters.tail_loss_probes;
+    state.probe = fresh ? Probe::new_data : Probe::repeated;
+    if (fresh) {
+        send_payload(length, queue_end);
+    } else {
+        store::ChunkId last = store::no_chunk;
+        Seq seq = hot_.snd_una;
+        for (store::ChunkId id = send_queue_head(ctx_, ep_); id != store::no_chunk;) {
+            const store::ChunkHeader& header = ctx_.chunks.header(id);
+            if (Seq{header.seq} >= hot_.snd_nxt) break;
+            last = id;
+            seq = max(Seq{header.seq}, hot_.snd_una);
+            id = id == hot_.send_tail ? store::no_chunk : header.next;
+        }
+        const Seq data_end = min(queue_end, hot_.snd_nxt);
+        if (data_end - seq > hot_.mss) seq = data_end - hot_.mss;
+        resend(seq, last, hot_.snd_nxt);
+    }
+    state.probe_end = hot_.snd_nxt;
+    ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
 }
 
 void Flush::start_timer_if_idle() {
@@ -206,22 +272,40 @@ void Flush::send_payload(uint32_t length, Seq queue_end) {
         }
     }
     ctx_.counters.data_bytes_out += sent;
+    if (hot_.has(flag_fast_recovery)) recovery_on_sent(ctx_, ep_, sent);
+    if (hot_.has(flag_ecn)) mark_ecn(out.header);
     finish(out);
+}
+
+/// RFC 3168 §6.1.2, §6.1.5: only new data says that it can be marked, and that the window was reduced.
+void Flush::mark_ecn(wire::TcpSegment& header) {
+    header.ip_ecn = ecn_capable_0;
+    if (!hot_.has(flag_cwr)) return;
+    header.flags |= wire::tcp_cwr;
+    hot_.clear(flag_cwr);
+}
+
+/// The first data after a pause: what the window was is no longer known to fit (RFC 5681 §4.1).
+void Flush::restart_after_idle() {
+    if (in_flight(hot_) == 0 && credit_ > 0 && hot_.snd_wnd > 0 && ctx_.options.restart_after_idle)
+        congestion_after_idle(ctx_, ep_, static_cast<uint32_t>(ctx_.now) - ep_.warm.timer_base);
 }
 
 /// New data, as far as both windows allow. A segment that is neither full nor the end of the queue waits while
 /// anything is in flight (RFC 9293 §3.8.6.2.1 without Nagle's rule: what is queued is pushed).
 void Flush::send_new() {
     if (hot_.has(flag_fin_sent) || hot_.snd_nxt == send_queue_end(ep_)) return;
-    if (hot_.has(flag_rto_recovery)) {
-        const Extension& state = *extension(ctx_, ep_);
-        if (state.rtx_nxt < state.recover) return;
-    }
+    const Extension* extended = extension(ctx_, ep_);
+    if (extended != nullptr && extended->recovery.lost > 0) return;
+    restart_after_idle();
+    const uint32_t left = extended == nullptr ? 0 : extended->recovery.sacked;  // the network
     const Seq queue_end = send_queue_end(ep_);
-    const uint32_t window = std::min(hot_.snd_wnd, recovery_send_window(ep_));
+    const uint32_t cwnd = recovery_send_window(ep_);
     while (hot_.snd_nxt < queue_end) {
         const uint32_t flight = in_flight(hot_);
-        const uint32_t usable = window > flight ? window - flight : 0;
+        const uint32_t pipe = flight - std::min(left, flight);
+        const uint32_t usable =
+            std::min(hot_.snd_wnd > flight ? hot_.snd_wnd - flight : 0, cwnd > pipe ? cwnd - pipe : 0);
         uint32_t length = std::min<uint32_t>(queue_end - hot_.snd_nxt, hot_.mss);
         if (length > usable) {
             if (flight > 0 || usable == 0) return;

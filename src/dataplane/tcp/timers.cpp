@@ -1,5 +1,7 @@
 #include "dataplane/tcp/timers.h"
 
+#include <algorithm>
+
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
@@ -30,7 +32,7 @@ std::optional<TimeUs> next_deadline(const Context& ctx, Endpoint ep) {
     if (ep.hot.state == State::closed || ep.hot.state == State::time_wait) return std::nullopt;
     if (in_flight(ep.hot) == 0 && !ep.hot.has(flag_persist)) return std::nullopt;
     const uint32_t elapsed = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
-    return ctx.now - elapsed + rto_us(ctx.options, ep);
+    return std::min(ctx.now - elapsed + rto_us(ctx.options, ep), recovery_deadline(ctx, ep));
 }
 
 Events on_deadline(const Context& ctx, Endpoint ep) {
@@ -41,6 +43,7 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
         on_syn_timeout(ctx, ep, events);
         return events;
     }
+    if (recovery_on_deadline(ctx, ep)) return events;
     const uint32_t retries = ctx.options.retries_max + (ep.hot.snd_wnd == 0 ? uint32_t{backoff_while_answered} : 0);
     if (ep.warm.backoff >= retries) {
         ++ctx.counters.connections_timed_out;

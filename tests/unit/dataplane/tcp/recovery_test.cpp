@@ -11,6 +11,7 @@ namespace {
 /// Ten segments of 1000 B in flight, ten more queued, cwnd 10,000.
 struct Loss : Connection {
     Loss() {
+        options.congestion_control = CongestionControl::newreno;
         establish(1000);
         send_text(pattern(20'000));
         flush_all();

@@ -27,6 +27,15 @@ bool set_option(tcp::Options& options, std::string_view name, std::string_view v
         options.syn_cookies = value == "always" ? SynCookies::always : value == "on" ? SynCookies::on : SynCookies::off;
         return value == "always" || value == "on" || value == "off";
     }
+    if (name == "congestion_control") {
+        using tcp::CongestionControl;
+        options.congestion_control = value == "cubic" ? CongestionControl::cubic : CongestionControl::newreno;
+        return value == "cubic" || value == "newreno";
+    }
+    if (name == "restart_after_idle") {
+        options.restart_after_idle = value == "1";
+        return value == "1" || value == "0";
+    }
     if (name == "rto_initial_us") return set(options.rto_initial_us);
     if (name == "rto_min_us") return set(options.rto_min_us);
     if (name == "rto_max_us") return set(options.rto_max_us);

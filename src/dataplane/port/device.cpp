@@ -75,7 +75,14 @@ bool open_port(const SnapshotView& config, const InterfaceRecord& interface, con
     rte_eth_dev_info info{};
     if (const int code = rte_eth_dev_info_get(port_id, &info); code != 0) return fail("no information", code);
 
+    if (info.max_mtu != 0 && interface.mtu > info.max_mtu) {
+        error = "interface '" + std::string(config.text(interface.name)) + "' (" + name + "): its mtu of " +
+                std::to_string(interface.mtu) + " is more than the device's largest, " + std::to_string(info.max_mtu);
+        return false;
+    }
+
     rte_eth_conf settings{};
+    settings.rxmode.mtu = interface.mtu;
     const bool wants_rss = queue_count > 1 && info.flow_type_rss_offloads != 0 && info.hash_key_size == 40;
     std::vector<uint8_t> key(std::begin(rss_key), std::end(rss_key));
     if (wants_rss) {

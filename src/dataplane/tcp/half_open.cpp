@@ -8,6 +8,7 @@
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/challenge.h"
 #include "dataplane/tcp/close.h"
+#include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/segment.h"
 #include "dataplane/tcp/syn_cookie.h"
@@ -54,6 +55,7 @@ uint32_t ts_value(const Context& ctx, const HalfOpen& entry) {
 OutboundSegment syn_ack(const Context& ctx, const HalfOpen& entry) {
     OutboundSegment out = segment_from(ctx, entry, entry.iss);
     out.header.flags = wire::tcp_syn | wire::tcp_ack;
+    if (entry.terms.has_ecn) out.header.flags |= ecn_setup_flags(true);
     const SynOffer offer{.window_scale = entry.terms.has_window_scale != 0,
                          .timestamps = entry.terms.has_timestamps != 0,
                          .sack = entry.terms.has_sack != 0};

@@ -23,6 +23,7 @@ struct Options {
     /// When SYNs are answered with cookies (RFC 4987 §3.6): never, when there is no room for them, or all.
     SynCookies syn_cookies = SynCookies::on;
     bool timestamps = true;                 ///< offered and accepted (RFC 7323 §3)
+    bool ecn = true;                        ///< offered and accepted (RFC 3168 §6.1.1)
     bool sack = true;                       ///< offered and accepted (RFC 2018 §2)
     uint16_t mss_v4 = 1460;                 ///< announced on IPv4: MTU less 40 (RFC 9293 §3.7.1)
     uint16_t mss_v6 = 1440;                 ///< announced on IPv6: MTU less 60

@@ -5,6 +5,7 @@
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/ack.h"
 #include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/reassembly.h"
@@ -229,6 +230,7 @@ Events receive(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment,
     if (!process_ack(ctx, ep, segment, events)) return events;
     if (ep.hot.state == State::closed) return events;
     update_ts_recent(ctx, ep, segment);
+    ecn_on_segment(ep.hot, segment);
     accept_text(ctx, ep, {seq, segment.payload, segment.has(wire::tcp_fin)}, consume, events);
     return events;
 }

@@ -4,6 +4,7 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/recovery.h"
@@ -14,8 +15,6 @@ namespace millrace::tcp {
 namespace {
 
 using wire::OutboundSegment;
-
-constexpr uint8_t ecn_capable_0 = 2;  // ECT(0), RFC 3168 §5
 
 /// One call of flush(): its steps, in the order in which they use up the credit.
 class Flush {
@@ -49,7 +48,6 @@ class Flush {
     void note_fin_sent();
     void start_timer_if_idle();
     void restart_after_idle();
-    void mark_ecn(wire::TcpSegment& header);
 
     const Context& ctx_;
     Endpoint ep_;
@@ -100,6 +98,7 @@ void Flush::begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge) {
         header.options.ts_value = timestamp_value(ep_.warm.ts_offset, ctx_.now);
         header.options.ts_echo = hot_.ts_recent;
     }
+    if (hot_.has(flag_ece)) header.flags |= wire::tcp_ece;
     hot_.rcv_adv = max(hot_.rcv_adv, hot_.rcv_nxt + (window << hot_.receive_scale()));
     hot_.clear(flag_ack_pending);
 }
@@ -131,7 +130,12 @@ void Flush::handshake() {
                           .timestamps = hot_.has(flag_timestamps),
                           .sack = hot_.has(flag_sack)},
                          timestamp_value(ep_.warm.ts_offset, ctx_.now), hot_.ts_recent);
-        if (ep_.warm.backoff > 0) ++ctx_.counters.syn_retransmissions;
+        if (ep_.warm.backoff > 0) {
+            ++ctx_.counters.syn_retransmissions;
+            // RFC 3168 §6.1.1.1: perhaps something on the way drops SYNs that ask for ECN.
+            if (!passive) hot_.clear(flag_ecn);
+        }
+        if (hot_.has(flag_ecn)) out.header.flags |= ecn_setup_flags(passive);
         hot_.clear(flag_retransmit_wanted);
         hot_.snd_nxt = hot_.snd_una + 1;
         ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
@@ -161,6 +165,7 @@ uint32_t Flush::resend(Seq seq, store::ChunkId& cursor, Seq limit) {
             ++sent;
         }
     }
+    if (fault(Fault::tcp_ect_on_retransmission)) ecn_on_new_data(hot_, out.header);
     ++ctx_.counters.retransmitted_segments;
     recovery_on_resent(ctx_, ep_, seq, sent);
     finish(out);
@@ -263,6 +268,7 @@ void Flush::send_payload(uint32_t length, Seq queue_end) {
     OutboundSegment out;
     begin(out, wire::tcp_ack, hot_.snd_nxt, edge_);
     const uint32_t sent = send_queue_gather(ctx_, ep_, hot_.send_cursor, hot_.snd_nxt, length, false, out);
+    ecn_on_new_data(hot_, out.header);
     hot_.snd_nxt += sent;
     if (hot_.snd_nxt == queue_end) {
         out.header.flags |= wire::tcp_psh;
@@ -273,16 +279,7 @@ void Flush::send_payload(uint32_t length, Seq queue_end) {
     }
     ctx_.counters.data_bytes_out += sent;
     if (hot_.has(flag_fast_recovery)) recovery_on_sent(ctx_, ep_, sent);
-    if (hot_.has(flag_ecn)) mark_ecn(out.header);
     finish(out);
-}
-
-/// RFC 3168 §6.1.2, §6.1.5: only new data says that it can be marked, and that the window was reduced.
-void Flush::mark_ecn(wire::TcpSegment& header) {
-    header.ip_ecn = ecn_capable_0;
-    if (!hot_.has(flag_cwr)) return;
-    header.flags |= wire::tcp_cwr;
-    hot_.clear(flag_cwr);
 }
 
 /// The first data after a pause: what the window was is no longer known to fit (RFC 5681 §4.1).

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/segment.h"
@@ -24,8 +25,10 @@ void apply_terms(const Context& ctx, Endpoint ep, const HandshakeTerms& terms, S
     hot.clear(flag_timestamps);
     hot.clear(flag_wscale);
     hot.clear(flag_sack);
+    hot.clear(flag_ecn);
     if (terms.has_timestamps) hot.set(flag_timestamps);
     if (terms.has_sack) hot.set(flag_sack);
+    if (terms.has_ecn) hot.set(flag_ecn);
     if (terms.has_window_scale) {
         hot.set(flag_wscale);
         hot.scales = static_cast<uint8_t>(terms.send_scale | ctx.options.window_scale << 4);
@@ -70,6 +73,7 @@ HandshakeTerms negotiate(const Options& options, const wire::TcpSegment& syn) {
     terms.has_window_scale = syn.options.has_window_scale;
     terms.send_scale = syn.options.has_window_scale ? std::min<uint8_t>(syn.options.window_scale, 14) : uint8_t{0};
     terms.has_timestamps = options.timestamps && syn.options.has_timestamps;
+    terms.has_ecn = options.ecn && ecn_setup(syn);
     terms.has_sack = options.sack && syn.options.sack_permitted;
     return terms;
 }
@@ -91,6 +95,7 @@ void open_active(const Context& ctx, Endpoint ep, const Tuple& tuple, uint16_t l
     ep.hot.set(flag_wscale);
     if (ctx.options.timestamps) ep.hot.set(flag_timestamps);
     if (ctx.options.sack) ep.hot.set(flag_sack);
+    if (ctx.options.ecn) ep.hot.set(flag_ecn);
     ep.warm.ts_offset = timestamp_offset(ctx.secrets, tuple);
     ++ctx.counters.active_opens;
 }
@@ -130,7 +135,9 @@ void handshake_receive_syn_sent(const Context& ctx, Endpoint ep, const wire::Tcp
         return;
     }
     if (!segment.has(wire::tcp_syn)) return;
-    apply_terms(ctx, ep, negotiate(ctx.options, segment), Seq{segment.seq}, segment.window, segment.options.ts_value);
+    HandshakeTerms terms = negotiate(ctx.options, segment);
+    if (!ep.hot.has(flag_ecn)) terms.has_ecn = 0;  // the last SYN no longer asked for it
+    apply_terms(ctx, ep, terms, Seq{segment.seq}, segment.window, segment.options.ts_value);
     ep.hot.clear(flag_reset_wanted);
     if (has_ack) {
         enter_established(ctx, ep, segment, ep.warm.backoff, events);

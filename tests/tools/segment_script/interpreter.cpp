@@ -343,13 +343,13 @@ bool Interpreter::finish() {
     return fail(script_.events.back().line, "the script ended, but the stack had sent more", lines);
 }
 
-/// The window scale that we offer is our own choice, so a script that does not set it gets the one that it expects.
-void adopt_window_scale(const Script& script, tcp::Options& options) {
-    for (const Setting& setting : script.settings)
-        if (setting.name == "stack" && setting.value.starts_with("window_scale=")) return;
+/// The window scale that we offer, and whether we ask for ECN, is our own choice, so a script that does not set them
+/// gets what it expects: settings are applied later.
+void adopt_offer(const Script& script, tcp::Options& options) {
     for (const Event& event : script.events) {
         const auto* segment = std::get_if<SegmentSpec>(&event.action);
         if (segment == nullptr || segment->inbound || (segment->flags & wire::tcp_syn) == 0) continue;
+        options.ecn = (segment->flags & wire::tcp_ece) != 0;
         for (const Option& option : segment->options)
             if (option.kind == Option::window_scale && option.value[0] <= 14) options.window_scale = option.value[0];
         return;
@@ -369,7 +369,7 @@ Report run(const Script& script, const std::string& file, const std::vector<Sett
     };
     if (script.problem && script.problem->malformed)
         return stop(script.problem->line, Verdict::failed, script.problem->reason);
-    adopt_window_scale(script, all.host.tcp);
+    adopt_offer(script, all.host.tcp);
     for (const Setting& setting : settings)
         if (!all.apply(setting, reason)) return stop(0, Verdict::failed, reason);
     for (const Setting& setting : script.settings)

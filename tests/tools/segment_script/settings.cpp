@@ -32,6 +32,10 @@ bool set_option(tcp::Options& options, std::string_view name, std::string_view v
         options.congestion_control = value == "cubic" ? CongestionControl::cubic : CongestionControl::newreno;
         return value == "cubic" || value == "newreno";
     }
+    if (name == "ecn") {
+        options.ecn = value == "1";
+        return value == "1" || value == "0";
+    }
     if (name == "restart_after_idle") {
         options.restart_after_idle = value == "1";
         return value == "1" || value == "0";

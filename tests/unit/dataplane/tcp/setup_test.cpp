@@ -15,7 +15,7 @@ TEST(Setup, SynOffersMssScaleTimestampsAndSack) {
     const auto out = c.flush_all();
     ASSERT_EQ(out.size(), 1u);
     const wire::TcpSegment& syn = out[0].header;
-    EXPECT_EQ(syn.flags, wire::tcp_syn);
+    EXPECT_EQ(syn.flags, wire::tcp_syn | wire::tcp_ece | wire::tcp_cwr) << "RFC 3168 §6.1.1";
     EXPECT_EQ(syn.seq, c.iss.value);
     EXPECT_EQ(syn.destination, Connection::peer);
     EXPECT_TRUE(syn.options.has_mss && syn.options.has_window_scale && syn.options.has_timestamps);

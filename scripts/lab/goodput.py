@@ -61,7 +61,7 @@ class Paths:
         self.set_up(lab.clients, "mr-direct", DIRECT_CLIENT)
         self.set_up(lab.servers, "mr-direct", DIRECT_SERVER)
         for namespace in (lab.clients, lab.servers):
-            lab.run_in(namespace, "sysctl", "-q", *(f"net.ipv4.{name}={value}" for name, value in KERNEL.items()))
+            lab.run_in(namespace, "sh", "-c", ";".join(f"echo {value} >/proc/sys/net/ipv4/{name}" for name, value in KERNEL.items()))
 
     def set_up(self, namespace, name, address=None):
         self.lab.run_in(namespace, "ethtool", "-K", name, "tx", "off", "tso", "off", "gso", "off", "gro", "off")

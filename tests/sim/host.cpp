@@ -255,9 +255,10 @@ void Host::on_events(SocketId id, const tcp::Events& events) {
 }
 
 void Host::end(SocketId id, End how) {
-    // What came in order is read, though the application was not reading just then.
+    // What came in order is read, though the application was not reading just then. A reset costs what waits, but not a
+    // stream that was whole, FIN included: kernels keep that readable.
     sockets_[id].reading = true;
-    if (how == End::closed) hand_over(id);
+    if (how == End::closed || sockets_[id].fin_pending) hand_over(id);
     tcp::release(context(), endpoint(sockets_[id]));
     sockets_[id].in_use = false;
     application_.on_end(*this, id, how);

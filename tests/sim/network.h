@@ -41,6 +41,8 @@ class Node {
 /// What a sender's link does to its frames; probabilities 0…1, each frame and copy on its own.
 struct LinkOptions {
     double loss = 0;
+    double burst = 0;          ///< a burst of losses begins with a frame (Gilbert's model, in time)
+    TimeUs burst_us = 10'000;  ///< its mean length
     double duplicate = 0;
     double reorder = 0;  ///< held back by up to `reorder_delay_us` more than the others
     double corrupt = 0;  ///< one bit flipped anywhere in the frame
@@ -51,10 +53,17 @@ struct LinkOptions {
     TimeUs reorder_delay_us = 2000;
     uint64_t bits_per_second = 0;     ///< 0: unlimited
     size_t queue_bytes = 256 * 1024;  ///< of a limited link; frames beyond are lost
+    TimeUs flap_every_us = 0;         ///< the link goes down about so often; 0: never
+    TimeUs flap_down_us = 0;          ///< for so long
+    uint16_t mtu_bytes = 0;           ///< larger IP packets are lost, and their sender is told so by ICMP; 0: no limit
 };
+
+/// Everything that a path of the internet does to packets, each with its own chance, but for the MTU.
+LinkOptions bad_weather(Random& random);
 
 struct NetworkTotals {
     uint64_t sent = 0, delivered = 0, lost = 0, duplicated = 0, reordered = 0, corrupted = 0, queue_drops = 0;
+    uint64_t lost_in_bursts = 0, lost_while_down = 0, too_big = 0;
 };
 
 class Network {
@@ -83,6 +92,8 @@ class Network {
         LinkOptions link;
         TimeUs in_order_until = 0;  ///< arrival of the latest frame that was not held back
         TimeUs line_free_at = 0;
+        TimeUs burst_until = 0;
+        TimeUs down_from = 0, down_until = 0;
     };
     struct Arrival {
         TimeUs at;
@@ -94,6 +105,8 @@ class Network {
 
     void poll(size_t port);
     void transmit(size_t from, std::span<const uint8_t> frame);
+    bool passes(Port& port, std::span<const uint8_t> frame, TimeUs& departs);
+    void refuse_too_big(size_t from, std::span<const uint8_t> frame, TimeUs at);
     void deliver(size_t to, TimeUs at, std::vector<uint8_t> frame);
     std::optional<TimeUs> next_event();
 

@@ -16,6 +16,8 @@ TEST(RelaySim, NothingIsLostOrLeftOnABadNetwork) {
     EXPECT_GE(totals.bytes_up, 30u * 256 * 1024);
     EXPECT_GE(totals.bytes_down, 30u * 256 * 1024);
     EXPECT_GT(totals.network.lost, 0u);
+    EXPECT_GT(totals.network.lost_in_bursts, 0u);
+    EXPECT_GT(totals.network.lost_while_down, 0u);
     EXPECT_GT(totals.network.reordered, 0u);
     EXPECT_GT(totals.network.duplicated, 0u);
     EXPECT_GT(totals.network.corrupted, 0u);

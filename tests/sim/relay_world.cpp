@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 
+#include "dataplane/wire/frame.h"
 #include "tests/sim/http_text.h"
 #include "tests/sim/transfer.h"
 
@@ -36,17 +38,7 @@ RelayWorld::RelayWorld(uint64_t seed) : random_(Random(seed).next()), network_(r
 RelayWorld::~RelayWorld() = default;
 
 void RelayWorld::plan_network() {
-    const auto some = [&](double most) {
-        return random_.chance(0.3) ? 0 : most * static_cast<double>(random_.below(1001)) / 1000;
-    };
-    link_ = {.loss = some(0.10),
-             .duplicate = some(0.05),
-             .reorder = some(0.10),
-             .corrupt = some(0.02),
-             .corrupt_only_ip = true,
-             .delay_us = random_.between(20, 20'000),
-             .jitter_us = random_.between(0, 2'000),
-             .reorder_delay_us = random_.between(100, 20'000)};
+    link_ = bad_weather(random_);
     std::vector<IpAddress> addresses;
     const uint8_t server_count = static_cast<uint8_t>(random_.between(2, 3));
     for (uint8_t i = 1; i <= server_count; ++i) addresses.push_back(Station::address_of(true, i));
@@ -57,7 +49,12 @@ void RelayWorld::plan_network() {
     if (random_.chance(0.3)) config.dataplane.syn_cookies = SynCookies::always;
     config.backends[0].connect_timeout_ms = 60'000;
     config.backends[0].upgrade_timeout_ms = 600'000;
-    for (ListenerRecord& listener : config.listeners) listener.head_timeout_ms = 300'000;
+    // Two timeouts in a row of a minute each are possible; silence of a peer that lost its RST has to end the run.
+    config.backends[0].idle_timeout_ms = 900'000;
+    for (ListenerRecord& listener : config.listeners) {
+        listener.head_timeout_ms = 300'000;
+        listener.idle_timeout_ms = 900'000;
+    }
     balancer_ = std::make_unique<Balancer>(
         config, BalancerOptions{.seed = random_.next(), .ring_frames = static_cast<uint32_t>(random_.between(2, 256))},
         network_.now());
@@ -292,15 +289,15 @@ void RelayWorld::check_received(const Session& session, bool at_client, bool who
 }
 
 void RelayWorld::check_end() {
-    const std::vector<RelayEvent> events = balancer_->events();
+    events_ = balancer_->events();
     const auto closed = static_cast<uint64_t>(
-        std::ranges::count_if(events, [](const RelayEvent& e) { return e.kind == RelayEventKind::closed; }));
+        std::ranges::count_if(events_, [](const RelayEvent& e) { return e.kind == RelayEventKind::closed; }));
     uint64_t accepted = 0;
     for (uint16_t slot = 0; slot < 2; ++slot)
         for (uint16_t worker = 0; worker < balancer_->worker_count(); ++worker)
             accepted += balancer_->stats(worker).listeners[slot].accepted;
     if (closed != accepted) fail(std::to_string(accepted) + " relays, " + std::to_string(closed) + " of them closed");
-    for (const auto& session : sessions_) check_session(*session, events);
+    for (const auto& session : sessions_) check_session(*session, events_);
     for (const auto* side : {&clients_, &servers_}) {
         for (const auto& station : *side) {
             for (const std::string& violation : station->host().violations()) fail(violation);
@@ -324,7 +321,8 @@ void RelayWorld::describe_sessions() {
                         (peer->end_ ? ", ended " + std::to_string(static_cast<int>(*peer->end_)) : ", open");
         }
     }
-    for (const RelayEvent& event : balancer_->events())
+    if (events_.empty()) events_ = balancer_->events();
+    for (const RelayEvent& event : events_)
         failure_ += "\n  event: port " + std::to_string(event.client_port) + " kind " +
                     std::to_string(static_cast<int>(event.kind)) + " " + name(event.closer) + " " + name(event.reason);
 }
@@ -345,6 +343,19 @@ std::string RelayWorld::run() {
     if (failure_.empty()) check_end();
     if (!failure_.empty()) describe_sessions();
     return failure_;
+}
+
+void RelayWorld::trace() {
+    network_.set_tap([](TimeUs now, std::span<const uint8_t> frame) {
+        wire::ParsedFrame parsed;
+        if (wire::parse_frame(frame, {}, parsed) != wire::FrameKind::tcp) return;
+        const wire::TcpSegment& tcp = parsed.tcp;
+        std::printf("%.6f %s:%u > %s:%u %s%s%s%s seq %u ack %u win %u len %zu\n", static_cast<double>(now) / 1e6 - 1000,
+                    to_string(tcp.source).c_str(), tcp.source_port, to_string(tcp.destination).c_str(),
+                    tcp.destination_port, tcp.has(wire::tcp_syn) ? "S" : "", tcp.has(wire::tcp_fin) ? "F" : "",
+                    tcp.has(wire::tcp_rst) ? "R" : "", tcp.has(wire::tcp_ack) ? "." : "", tcp.seq, tcp.ack, tcp.window,
+                    tcp.payload.size());
+    });
 }
 
 void RelayWorld::add_to(RelayTotals& totals) const {

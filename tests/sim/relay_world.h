@@ -28,6 +28,8 @@ class RelayWorld {
     /// Runs to the end. Empty, or what differed.
     std::string run();
     void add_to(RelayTotals& totals) const;
+    /// Prints every TCP segment that is sent, lost ones too.
+    void trace();
 
   private:
     enum class Kind : uint8_t {
@@ -82,6 +84,7 @@ class RelayWorld {
     std::unique_ptr<Balancer> balancer_;
     std::vector<std::unique_ptr<Station>> clients_, servers_;
     std::vector<std::unique_ptr<Session>> sessions_;
+    std::vector<RelayEvent> events_;
     std::string failure_;
     uint64_t checks_ = 0;
 };

@@ -1,5 +1,6 @@
 // Runs seeds of the relay simulation: sim-balancer --seeds N [--seed FIRST]. Prints each failure with its seed and ends
-// with a line of totals; exit code 1 when a seed failed. A failure is reproduced by --seeds 1 --seed S.
+// with a line of totals; exit code 1 when a seed failed. A failure is reproduced by --seeds 1 --seed S, and --trace 1
+// prints every segment of it.
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -11,7 +12,7 @@
 namespace {
 
 [[noreturn]] void usage() {
-    std::fprintf(stderr, "usage: sim-balancer --seeds N [--seed FIRST]\n");
+    std::fprintf(stderr, "usage: sim-balancer --seeds N [--seed FIRST] [--trace 1]\n");
     std::exit(2);
 }
 
@@ -25,21 +26,25 @@ uint64_t number(const char* text) {
 void print(const millrace::sim::RelayTotals& totals, double seconds) {
     const millrace::sim::NetworkTotals& net = totals.network;
     std::printf("%" PRIu64 " seeds, %" PRIu64 " connections, %" PRIu64 " bytes up, %" PRIu64 " down; packets: %" PRIu64
-                " sent, %" PRIu64 " lost, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64
+                " sent, %" PRIu64 " lost, %" PRIu64 " in bursts, %" PRIu64 " while a link was down, %" PRIu64
+                " by full queues, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64
                 " corrupted; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
-                totals.seeds, totals.sessions, totals.bytes_up, totals.bytes_down, net.sent, net.lost, net.reordered,
-                net.duplicated, net.corrupted, static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
+                totals.seeds, totals.sessions, totals.bytes_up, totals.bytes_down, net.sent, net.lost,
+                net.lost_in_bursts, net.lost_while_down, net.queue_drops, net.reordered, net.duplicated, net.corrupted,
+                static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    uint64_t seeds = 0, first = 1;
+    uint64_t seeds = 0, first = 1, trace = 0;
     for (int i = 1; i < argc; i += 2) {
         if (std::strcmp(argv[i], "--seeds") == 0)
             seeds = number(argv[i + 1]);
         else if (std::strcmp(argv[i], "--seed") == 0)
             first = number(argv[i + 1]);
+        else if (std::strcmp(argv[i], "--trace") == 0)
+            trace = number(argv[i + 1]);
         else
             usage();
     }
@@ -48,6 +53,7 @@ int main(int argc, char** argv) {
     millrace::sim::RelayTotals totals;
     for (uint64_t seed = first; seed < first + seeds; ++seed) {
         millrace::sim::RelayWorld world(seed);
+        if (trace != 0) world.trace();
         const std::string failure = world.run();
         world.add_to(totals);
         if (failure.empty()) continue;

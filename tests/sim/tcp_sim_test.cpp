@@ -2,106 +2,11 @@
 // invariant checked after every event; a failure prints the seed. RFC 9293, RFC 5681, RFC 6298, RFC 7323.
 #include <cstdlib>
 #include <gtest/gtest.h>
-#include <memory>
 
-#include "tests/sim/host.h"
-#include "tests/sim/transfer.h"
+#include "tests/sim/two_hosts.h"
 
 namespace millrace::sim {
 namespace {
-
-constexpr MacAddress client_mac{{2, 0, 0, 0, 0, 1}};
-constexpr MacAddress server_mac{{2, 0, 0, 0, 0, 2}};
-constexpr IpAddress client_v4 = IpAddress::v4(198, 18, 0, 1);
-constexpr IpAddress server_v4 = IpAddress::v4(198, 18, 0, 2);
-constexpr IpAddress client_v6{{0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-constexpr IpAddress server_v6{{0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}};
-constexpr uint16_t port = 443;
-
-/// A client and a server, each with a Transfer, and the network between them.
-struct World {
-    explicit World(uint64_t seed) : random(seed), network(random.next()) {
-        client_options.mac = client_mac;
-        client_options.gateway = server_mac;
-        client_options.address = client_v4;
-        client_options.seed = random.next();
-        server_options.mac = server_mac;
-        server_options.gateway = client_mac;
-        server_options.address = server_v4;
-        server_options.seed = random.next();
-        to_server.send_key = to_client.receive_key = random.next();
-        to_client.send_key = to_server.receive_key = random.next();
-    }
-
-    /// Bytes in each direction.
-    void set_sizes(uint64_t up, uint64_t down) {
-        to_server.send_bytes = to_client.receive_bytes = up;
-        to_client.send_bytes = to_server.receive_bytes = down;
-    }
-
-    void use_v6() {
-        client_options.address = client_v6;
-        server_options.address = server_v6;
-    }
-
-    void start() {
-        client_application = std::make_unique<Transfer>(to_server);
-        server_application = std::make_unique<Transfer>(to_client);
-        client = std::make_unique<Host>(client_options, *client_application);
-        server = std::make_unique<Host>(server_options, *server_application);
-        network.attach(*client, client_mac, link);
-        network.attach(*server, server_mac, link);
-        network.set_observer([this](TimeUs now) {
-            client->check(now);
-            server->check(now);
-        });
-        const tcp::Tuple tuple{client_options.address, server_options.address, 50000, port};
-        client->prepare(tuple, network.now());
-        server->prepare({tuple.peer, tuple.local, tuple.peer_port, tuple.local_port}, network.now());
-        server->listen(port);
-        client_application->socket = client->connect(server_options.address, port, 50000);
-    }
-
-    bool failed() const {
-        return !client->violations().empty() || !server->violations().empty() || !client_application->failure.empty() ||
-               !server_application->failure.empty();
-    }
-
-    /// Runs on for at most `seconds` of virtual time, until `done` or something is wrong.
-    bool run(TimeUs seconds, const std::function<bool()>& done) {
-        const bool reached = network.run(network.now() + seconds * us_per_s, [&] { return failed() || done(); });
-        return reached && !failed();
-    }
-
-    bool both_complete() const { return client_application->complete() && server_application->complete(); }
-
-    void expect_sound() const {
-        for (const Host* host : {client.get(), server.get()}) {
-            for (const std::string& violation : host->violations()) ADD_FAILURE() << violation;
-        }
-        EXPECT_EQ(client_application->failure, "");
-        EXPECT_EQ(server_application->failure, "");
-    }
-
-    /// Both streams arrived in full, both sides closed, nothing is left behind.
-    void expect_finished(TimeUs seconds) {
-        EXPECT_TRUE(run(seconds, [this] { return both_complete(); }));
-        expect_sound();
-        EXPECT_EQ(client_application->received, to_server.receive_bytes);
-        EXPECT_EQ(server_application->received, to_client.receive_bytes);
-        EXPECT_EQ(client->chunk_bytes(), 0u);
-        EXPECT_EQ(server->chunk_bytes(), 0u);
-        EXPECT_EQ(server->half_open(), 0u);
-    }
-
-    Random random;
-    Network network;
-    LinkOptions link;
-    HostOptions client_options, server_options;
-    TransferOptions to_server, to_client;
-    std::unique_ptr<Transfer> client_application, server_application;
-    std::unique_ptr<Host> client, server;
-};
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
     const char* text = std::getenv(name);
@@ -120,17 +25,11 @@ void for_seeds(uint64_t count, const std::function<void(World&)>& body) {
     }
 }
 
-/// A network and settings drawn from the world's seed: loss 0–10 %, reordering, duplication, corruption, any delay.
+/// A network and settings drawn from the world's seed.
 void make_weather(World& world) {
     Random& random = world.random;
-    world.link.loss = 0.01 * static_cast<double>(random.below(11));
-    world.link.duplicate = 0.01 * static_cast<double>(random.below(6));
-    world.link.reorder = 0.05 * static_cast<double>(random.below(6));
-    world.link.corrupt = 0.005 * static_cast<double>(random.below(4));
-    world.link.delay_us = random.between(10, 40'000);
-    world.link.jitter_us = random.below(2000);
-    world.link.reorder_delay_us = random.between(100, 60'000);
-    if (random.chance(0.3)) world.link.bits_per_second = random.between(2, 100) * 1'000'000;
+    world.link = bad_weather(random);
+    world.link.corrupt_only_ip = false;
     if (random.chance(0.3)) world.use_v6();
     for (HostOptions* options : {&world.client_options, &world.server_options}) {
         options->tcp.timestamps = random.chance(0.7);

@@ -50,6 +50,7 @@ struct Bench {
         reply.flags = wire::tcp_syn | wire::tcp_ack;
         reply.window = 65535;
         reply.options.has_mss = reply.options.has_timestamps = reply.options.has_window_scale = true;
+        reply.options.sack_permitted = true;
         reply.options.mss = 1460;
         reply.options.window_scale = 7;
         reply.options.ts_value = static_cast<uint32_t>(now / 1000);

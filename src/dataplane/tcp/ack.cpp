@@ -38,9 +38,10 @@ void on_fin_acknowledged(Endpoint ep, Events& events) {
 
 void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Events& events) {
     const Seq ack{segment.ack};
-    AckedNow acked{.bytes = ack - ep.hot.snd_una, .flight_before = in_flight(ep.hot), .released = {}};
+    const uint32_t flight_before = in_flight(ep.hot);
+    const uint32_t bytes = ack - ep.hot.snd_una;
     const bool fin_acked = ep.hot.has(flag_fin_sent) && ack == ep.hot.snd_nxt;
-    const uint32_t payload = acked.bytes - (fin_acked ? 1 : 0);
+    const uint32_t payload = bytes - (fin_acked ? 1 : 0);
     const Seq fack = recovery_fack(ctx, ep);
 
     ep.hot.snd_una = ack;
@@ -50,7 +51,7 @@ void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment
         events.bits |= event_acked;
         events.acked += payload;
     }
-    acked.released = send_queue_release(ctx, ep, fack);
+    const AckedNow acked{bytes, flight_before, send_queue_release(ctx, ep, fack)};
     uint32_t rtt_us = acked.released.rtt_us;
     if (rtt_us == 0 && ep.hot.has(flag_timestamps)) rtt_us = rtt_from_echo(ctx, ep, segment.options.ts_echo);
     if (rtt_us != 0) rtt_sample(ep, rtt_us);

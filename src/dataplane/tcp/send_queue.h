@@ -54,7 +54,7 @@ struct Released {
     bool retransmitted = false;  ///< one of them was sent twice
     bool in_first_order = true;  ///< false: one that was neither sent twice nor reported by SACK ends before `fack`
     uint32_t rtt_us = 0;         ///< since the newest was sent; 0: unknown, since one of them was sent twice (Karn)
-    // The most recently sent of them.
+    // Of the most recently sent of them:
     uint32_t sent_at = 0;
     Seq end;
     uint8_t flags = 0;

@@ -64,7 +64,7 @@ FlushResult Flush::run() {
         handshake();
         return result_;
     }
-    send_lost();
+    if (hot_.has(flag_retransmit_wanted) || ep_.warm.extension != store::no_chunk) send_lost();
     send_new();
     send_fin();
     send_probe();
@@ -284,7 +284,8 @@ void Flush::send_payload(uint32_t length, Seq queue_end) {
 
 /// The first data after a pause: what the window was is no longer known to fit (RFC 5681 §4.1).
 void Flush::restart_after_idle() {
-    if (in_flight(hot_) == 0 && credit_ > 0 && hot_.snd_wnd > 0 && ctx_.options.restart_after_idle)
+    const bool large = ep_.warm.cwnd > uint32_t{ctx_.options.initial_window_segments} * hot_.mss;
+    if (large && in_flight(hot_) == 0 && credit_ > 0 && hot_.snd_wnd > 0 && ctx_.options.restart_after_idle)
         congestion_after_idle(ctx_, ep_, static_cast<uint32_t>(ctx_.now) - ep_.warm.timer_base);
 }
 

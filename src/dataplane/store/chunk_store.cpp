@@ -122,7 +122,10 @@ uint32_t ChunkStore::cut_slab(uint8_t size_class) noexcept {
     } else if (directory_->slabs_cut < slab_count_) {
         slab = directory_->slabs_cut;
     } else {
-        return 0;
+        // The last resort: an empty slab that another class has kept to itself.
+        for (uint32_t& head : with_room_)
+            if (slab == 0 && head != 0 && slabs_[head].used == 0) unlink(head, slab = head);
+        if (slab == 0) return 0;
     }
     slabs_[slab] = {0, 0, no_unit, 0, 0, size_class, 0};
     std::atomic_signal_fence(std::memory_order_release);

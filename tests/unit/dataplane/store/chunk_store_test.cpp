@@ -59,6 +59,21 @@ TEST(ChunkStore, FullArenaIsCountedAndReusable) {
 }
 
 // One chunk allocated and freed at the edge of a slab must not cut and uncut a slab each time.
+TEST(ChunkStore, EmptySlabsThatClassesKeepServeTheOthersAtLast) {
+    TestMemory memory(3 * slab);
+    ChunkStore store = ChunkStore::format(memory.span());
+    for (uint32_t payload : {100, 200}) store.free(store.allocate(payload));
+    for (uint32_t payload : {400, 900, 1400}) {
+        const ChunkId id = store.allocate(payload);
+        ASSERT_NE(id, no_chunk) << payload;
+        store.free(id);
+    }
+    const ChunkId held = store.allocate(100);
+    ASSERT_NE(held, no_chunk);
+    EXPECT_NE(store.allocate(200), no_chunk);
+    EXPECT_EQ(store.allocate(400), no_chunk) << "both slabs are in use now";
+}
+
 TEST(ChunkStore, DoesNotThrashAtASlabsEdge) {
     TestMemory memory(16 * slab);
     ChunkStore store = ChunkStore::format(memory.span());

@@ -195,6 +195,8 @@ void Engine::sweep_one(Ref r) {
     // Where the wheel had no room for its deadline, this is what finds it.
     const bool forgotten = r.shard.wheel.exhausted_total() != 0 && r.relay.scheduled_ms == 0;
     if (forgotten && next_deadline(r) <= now_) on_deadlines(r);
+    for (const Side side : {Side::client, Side::server})
+        if (r.relay.is_open(side)) tcp::on_sweep(context(r.shard), r.relay.endpoint(side));
     if (r.relay.phase != Phase::relaying && r.relay.phase != Phase::answering) return;
     const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
     const uint32_t client_silence_ms = now_ms - r.relay.client_active_ms;

@@ -90,7 +90,7 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
     const Seq ack{segment.ack};
     if (!acknowledgement_plausible(ep.hot, ack)) {
         ++ctx.counters.bad_acks;
-        if (challenge_allowed(ctx)) ep.hot.set(flag_ack_pending);
+        if (challenge_allowed(ctx, ep)) ep.hot.set(flag_ack_pending);
         return false;
     }
     if (ack < ep.hot.snd_una) return true;  // an old duplicate; its payload may still be of use

@@ -75,7 +75,7 @@ struct EndpointHot {
     /// Duplicate ACKs owed for out-of-order segments: bursts must not merge them, since the peer counts them (RFC 5681
     /// §3.2).
     uint8_t duplicate_acks_owed : 3;
-    uint8_t ack_delayed : 1;  ///< reserved for delayed ACKs (RFC 1122 §4.2.3.2)
+    uint8_t ack_delayed : 1;  ///< rcv_nxt has moved since the last ACK (delayed_ack.h)
     uint8_t scales;           ///< low 4 bits: shift of the windows we receive; high 4 bits: of those we send
     uint16_t flags;
     uint32_t srtt_us;  ///< 0: not measured yet
@@ -100,7 +100,8 @@ struct EndpointWarm {
     Seq wl1;                 ///< SEG.SEQ of the last window update
     uint32_t timer_base;     ///< when the SYN, retransmission or persist timer was started; low 32 bits of microseconds
     uint32_t ts_offset;      ///< added to our clock in TSval
-    uint32_t ts_recent_age;  ///< when ts_recent was set; low 32 bits of milliseconds (RFC 7323 §5.5)
+    uint32_t ts_recent_age;  ///< when ts_recent was set (RFC 7323 §5.5), or without timestamps would have been; low 32
+                             ///< bits of milliseconds
     store::ChunkId extension;
     uint32_t queued;  ///< payload bytes in the send queue: sent and not acknowledged, or not sent
     uint16_t pmtu;    ///< reserved for path MTU discovery

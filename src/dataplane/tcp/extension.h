@@ -12,9 +12,18 @@
 namespace millrace::tcp {
 
 struct Extension {
+    static constexpr uint32_t recent_max = 4;
+
     store::ChunkId reassembly;  ///< first out-of-order chunk; ascending, linked by next, disjoint (reassembly.h)
+    uint32_t reassembly_units;  ///< memory of these chunks in 128 B
+    Seq recent[recent_max];     ///< where the latest segments landed in it, latest first (sack_blocks.h)
+    Seq duplicate_left;         ///< what the next ACK reports as received twice; empty when both are equal
+    Seq duplicate_right;
     uint16_t reassembly_chunks;
-    uint8_t fin_waiting;  ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
+    uint8_t recent_count;
+    uint8_t challenged;      ///< a challenge ACK was sent at challenged_ms
+    uint32_t challenged_ms;  ///< low 32 bits of milliseconds
+    uint8_t fin_waiting;     ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
     Seq fin_seq;
     RecoveryState recovery;
 };
@@ -29,7 +38,14 @@ inline Extension* extension(const Context& ctx, Endpoint ep) {
 /// The extension, zeroed when new; null when chunks are exhausted.
 Extension* ensure_extension(const Context& ctx, Endpoint ep);
 
-/// Frees the extension when nothing in it is in use any more.
+/// The last challenge ACK is too recent for another.
+inline bool challenge_remembered(const Context& ctx, const Extension& state) {
+    const uint32_t age_ms = static_cast<uint32_t>(ctx.now / us_per_ms) - state.challenged_ms;
+    return state.challenged != 0 && age_ms < ctx.options.challenge_interval_ms;
+}
+
+/// Frees the extension when nothing in it is in use any more. Parts of it go out of use by the mere passing of time: an
+/// owner's slow sweep calls it too.
 void trim_extension(const Context& ctx, Endpoint ep);
 
 }  // namespace millrace::tcp

@@ -5,9 +5,13 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/sack_blocks.h"
 
 namespace millrace::tcp {
 namespace {
+
+/// The largest chunk that a run grows by.
+constexpr uint32_t run_chunk_payload = 8192 - sizeof(store::ChunkHeader);
 
 using store::ChunkHeader;
 using store::ChunkId;
@@ -27,27 +31,59 @@ size_t extend(const Context& ctx, ChunkId previous, std::span<const uint8_t> byt
     return taken;
 }
 
+/// What a chunk takes from the budget.
+uint32_t units_of(const ChunkHeader& header) {
+    return store::chunk_class_bytes[header.size_class] / 128;
+}
+
+/// A chunk for the next `wanted` bytes behind `previous`, or no_chunk. Bytes that continue a run get twice the room of
+/// the chunk before them, so that a long run is a short list: every look at the list walks it.
+ChunkId allocate(const Context& ctx, Extension& state, size_t wanted, uint32_t previous_room) {
+    if (state.reassembly_chunks >= ctx.options.reassembly_chunks_max) return no_chunk;
+    wanted = std::max<size_t>(wanted, std::min(2 * previous_room, run_chunk_payload));
+    const ChunkId id = ctx.chunks.allocate(static_cast<uint32_t>(std::min<size_t>(wanted, store::chunk_payload_max)));
+    if (id == no_chunk) return no_chunk;
+    const uint32_t units = state.reassembly_units + units_of(ctx.chunks.header(id));
+    if (units > ctx.options.receive_window_bytes / 128 + run_chunk_payload / 128) {
+        ctx.chunks.free(id);
+        return no_chunk;
+    }
+    state.reassembly_units = units;
+    ++state.reassembly_chunks;
+    return id;
+}
+
+/// Takes the first chunk off the list and frees it.
+void drop_first(const Context& ctx, Extension& state) {
+    const ChunkId id = state.reassembly;
+    const ChunkHeader& header = ctx.chunks.header(id);
+    state.reassembly = header.next;
+    --state.reassembly_chunks;
+    state.reassembly_units -= units_of(header);
+    ctx.chunks.free(id);
+}
+
 /// Stores `bytes`, which overlap no chunk, between `previous` (or the start of the list) and its successor. Returns the
 /// last chunk written, or no_chunk when memory or budget ended.
 ChunkId store_run(const Context& ctx, Extension& state, ChunkId previous, Seq seq, std::span<const uint8_t> bytes) {
+    uint32_t previous_room = 0;
     if (previous != no_chunk && chunk_end(ctx.chunks.header(previous)) == seq) {
+        previous_room = static_cast<uint32_t>(ctx.chunks.capacity(previous).size());
         const size_t taken = extend(ctx, previous, bytes);
         bytes = bytes.subspan(taken);
         seq += static_cast<uint32_t>(taken);
     }
     while (!bytes.empty()) {
-        if (state.reassembly_chunks >= ctx.options.reassembly_chunks_max) return no_chunk;
-        const size_t length = std::min<size_t>(bytes.size(), store::chunk_payload_max);
-        const ChunkId id = ctx.chunks.allocate(static_cast<uint32_t>(length));
+        const ChunkId id = allocate(ctx, state, bytes.size(), previous_room);
         if (id == no_chunk) return no_chunk;
         ChunkHeader& header = ctx.chunks.header(id);
         header.seq = seq.value;
-        extend(ctx, id, bytes.first(length));
+        const size_t length = extend(ctx, id, bytes);
         ChunkId& link = previous == no_chunk ? state.reassembly : ctx.chunks.header(previous).next;
         header.next = link;
         link = id;
-        ++state.reassembly_chunks;
         previous = id;
+        previous_room = static_cast<uint32_t>(ctx.chunks.capacity(id).size());
         bytes = bytes.subspan(length);
         seq += static_cast<uint32_t>(length);
     }
@@ -62,8 +98,10 @@ void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const
         ++ctx.counters.reassembly_dropped;
         return;
     }
+    const Seq begin = seq;
     ChunkId previous = no_chunk;
     ChunkId next = state->reassembly;
+    Seq duplicate_left = seq, duplicate_right = seq;  // the first range that was here already
     while (!payload.empty()) {
         // Step over chunks that begin at or before seq, cutting away what they already hold.
         while (next != no_chunk && Seq{ctx.chunks.header(next).seq} <= seq) {
@@ -71,6 +109,8 @@ void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const
             if (end > seq) {
                 const size_t known = std::min<size_t>(end - seq, payload.size());
                 payload = payload.subspan(known);
+                if (duplicate_left == duplicate_right) duplicate_left = duplicate_right = seq;
+                if (duplicate_right == seq) duplicate_right += static_cast<uint32_t>(known);
                 seq += static_cast<uint32_t>(known);
             }
             previous = next;
@@ -87,7 +127,36 @@ void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const
         payload = payload.subspan(run);
         seq += static_cast<uint32_t>(run);
     }
+    note_block(ctx, ep, *state, begin);
+    note_duplicate(ctx, ep, duplicate_left, duplicate_right);
     trim_extension(ctx, ep);  // nothing may have been stored
+}
+
+bool reassembly_waits(const Context& ctx, Endpoint ep) {
+    const Extension* state = extension(ctx, ep);
+    return state != nullptr && state->reassembly != no_chunk;
+}
+
+Seq reassembly_end(const Context& ctx, Endpoint ep) {
+    Seq end = ep.hot.rcv_nxt;
+    const Extension* state = extension(ctx, ep);
+    ChunkId id = state == nullptr ? no_chunk : state->reassembly;
+    for (; id != no_chunk; id = ctx.chunks.header(id).next) end = chunk_end(ctx.chunks.header(id));
+    return end;
+}
+
+void reassembly_note_overlap(const Context& ctx, Endpoint ep, Seq end) {
+    if (!reassembly_waits(ctx, ep)) return;
+    const ChunkHeader* header = &ctx.chunks.header(extension(ctx, ep)->reassembly);
+    const Seq left{header->seq};
+    if (left <= ep.hot.rcv_nxt) return;  // bytes that were refused: this is their first arrival, to the peer
+    Seq right = left;
+    while (right < end && Seq{header->seq} == right) {
+        right = chunk_end(*header);
+        if (header->next == no_chunk) break;
+        header = &ctx.chunks.header(header->next);
+    }
+    if (left < end) note_duplicate(ctx, ep, left, min(right, end));
 }
 
 uint32_t reassembly_deliver(const Context& ctx, Endpoint ep, Consumer consume) {
@@ -110,9 +179,7 @@ uint32_t reassembly_deliver(const Context& ctx, Endpoint ep, Consumer consume) {
                 break;
             }
         }
-        state->reassembly = header.next;
-        --state->reassembly_chunks;
-        ctx.chunks.free(id);
+        drop_first(ctx, *state);
     }
     return total;
 }
@@ -121,11 +188,8 @@ bool reassembly_discard(const Context& ctx, Endpoint ep) {
     Extension* state = extension(ctx, ep);
     if (state == nullptr || state->reassembly == no_chunk) return false;
     while (state->reassembly != no_chunk) {
-        const ChunkId id = state->reassembly;
-        state->reassembly = ctx.chunks.header(id).next;
-        --state->reassembly_chunks;
         ++ctx.counters.reassembly_dropped;
-        ctx.chunks.free(id);
+        drop_first(ctx, *state);
     }
     return true;
 }

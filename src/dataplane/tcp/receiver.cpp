@@ -5,11 +5,13 @@
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/ack.h"
 #include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/receive_window.h"
+#include "dataplane/tcp/sack_blocks.h"
 
 namespace millrace::tcp {
 namespace {
@@ -17,16 +19,12 @@ namespace {
 /// RFC 7323 §5.5: a ts_recent older than 24 days says nothing.
 constexpr uint32_t ts_recent_age_max_ms = 24u * 24 * 3600 * 1000;
 
-uint32_t clock_ms(const Context& ctx) {
-    return static_cast<uint32_t>(ctx.now / us_per_ms);
-}
-
 void challenge(const Context& ctx, Endpoint ep) {
-    if (challenge_allowed(ctx)) ep.hot.set(flag_ack_pending);
+    if (challenge_allowed(ctx, ep)) ep.hot.set(flag_ack_pending);
 }
 
-/// RFC 7323 §3.2 and PAWS (§5.3 R1). Duplicate pure ACKs get no answer, since that would
-/// look to the peer like a duplicate ACK.
+/// RFC 7323 §3.2 and PAWS (§5.3 R1). Data is always answered; two ends that each take the other's ACKs for old ones
+/// must not answer each other for ever.
 bool timestamp_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
     if (!ep.hot.has(flag_timestamps)) return true;
     if (!segment.options.has_timestamps) {
@@ -35,9 +33,12 @@ bool timestamp_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegmen
     }
     const bool older = static_cast<int32_t>(segment.options.ts_value - ep.hot.ts_recent) < 0;
     if (!older || fault(Fault::tcp_no_paws)) return true;
-    if (clock_ms(ctx) - ep.warm.ts_recent_age > ts_recent_age_max_ms) return true;
+    if (arrival_clock_ms(ctx) - ep.warm.ts_recent_age > ts_recent_age_max_ms) return true;
     ++ctx.counters.paws_rejected;
-    if (segment.length() > 0) ep.hot.set(flag_ack_pending);
+    if (segment.length() > 0)
+        ep.hot.set(flag_ack_pending);
+    else
+        challenge(ctx, ep);
     return false;
 }
 
@@ -48,10 +49,12 @@ bool sequence_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment
     const uint32_t length = segment.length();
     const bool old = length == 0 ? seq < ep.hot.rcv_nxt : seq + length <= ep.hot.rcv_nxt;
     if (!old && seq <= ep.hot.rcv_adv) return true;
-    if (old && !segment.payload.empty())
+    if (old && !segment.payload.empty()) {
         ++ctx.counters.duplicate_data_in;
-    else
+        note_duplicate(ctx, ep, seq, seq + static_cast<uint32_t>(segment.payload.size()));
+    } else {
         ++ctx.counters.out_of_window_in;
+    }
     // Data and probes of a live peer are always answered; anything else could be one half of an endless ACK exchange.
     if (length > 0 || seq == ep.hot.rcv_nxt - 1)
         ep.hot.set(flag_ack_pending);
@@ -60,12 +63,12 @@ bool sequence_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment
     return false;
 }
 
-/// RFC 7323 §4.3: only a segment that reaches back to the last ACK sent, so that the echo covers a delayed ACK. While
-/// an ACK is pending, the segment that made it so has already been noted.
-void update_ts_recent(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
-    if (!ep.hot.has(flag_timestamps) || Seq{segment.seq} > ep.hot.rcv_nxt || ep.hot.has(flag_ack_pending)) return;
-    ep.hot.ts_recent = segment.options.ts_value;
-    ep.warm.ts_recent_age = clock_ms(ctx);
+/// RFC 7323 §4.3: only a segment that reaches back to the last ACK sent, so that the echo covers a delayed ACK: that of
+/// the first segment which waits for it stays.
+void note_arrival(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
+    if (Seq{segment.seq} > ep.hot.rcv_nxt || ep.hot.ack_delayed != 0) return;
+    ep.warm.ts_recent_age = arrival_clock_ms(ctx);
+    if (ep.hot.has(flag_timestamps)) ep.hot.ts_recent = segment.options.ts_value;
 }
 
 /// RFC 5961 §3.2.
@@ -109,6 +112,7 @@ struct Text {
     Seq seq;
     std::span<const uint8_t> payload;
     bool fin;
+    bool ack_now;  ///< the ACK must not wait
 
     Seq end() const { return seq + static_cast<uint32_t>(payload.size()); }
 };
@@ -116,15 +120,22 @@ struct Text {
 void trim_to_window(const Context& ctx, Endpoint ep, Text& text) {
     if (text.seq < ep.hot.rcv_nxt) {
         const uint32_t known = std::min(ep.hot.rcv_nxt - text.seq, static_cast<uint32_t>(text.payload.size()));
+        note_duplicate(ctx, ep, text.seq, text.seq + known);
         if (!fault(Fault::tcp_left_edge_untrimmed)) text.payload = text.payload.subspan(known);
         text.seq += known;
+        text.ack_now = true;
     }
     const Seq edge = fault(Fault::tcp_window_off_by_one) ? ep.hot.rcv_adv + 1 : ep.hot.rcv_adv;
     if (text.end() > edge) {
         ++ctx.counters.beyond_window_in;
         text.payload = text.payload.first(text.seq < edge ? edge - text.seq : 0);
         text.fin = false;
+        text.ack_now = true;
     }
+    // Nothing follows a FIN, even one that still waits for what is before it.
+    const Extension* state = extension(ctx, ep);
+    if (state != nullptr && state->fin_waiting != 0 && text.end() > state->fin_seq)
+        text.payload = text.payload.first(text.seq < state->fin_seq ? state->fin_seq - text.seq : 0);
 }
 
 /// Consumes in-order payload and what it makes continuous. False when the consumer did not take all of it.
@@ -132,6 +143,7 @@ bool accept_in_order(const Context& ctx, Endpoint ep, std::span<const uint8_t> p
                      Events& events) {
     uint32_t taken = 0;
     if (!payload.empty()) {
+        reassembly_note_overlap(ctx, ep, ep.hot.rcv_nxt + static_cast<uint32_t>(payload.size()));
         taken = static_cast<uint32_t>(consume(payload));
         // Perhaps memory is short because of what waits out of order, which is of no use without these bytes. It is not
         // acknowledged, so it gives way; else connections that hold such bytes could starve each other for ever.
@@ -150,11 +162,15 @@ bool accept_in_order(const Context& ctx, Endpoint ep, std::span<const uint8_t> p
     return all;
 }
 
+/// The first one counts, and none that contradicts the data behind it: a peer that says otherwise is broken.
 void note_early_fin(const Context& ctx, Endpoint ep, Seq fin_seq) {
     Extension* state = ensure_extension(ctx, ep);
     if (state == nullptr) return;  // the peer will send it again
-    state->fin_waiting = 1;
-    state->fin_seq = fin_seq;
+    if (state->fin_waiting == 0 && reassembly_end(ctx, ep) <= fin_seq) {
+        state->fin_waiting = 1;
+        state->fin_seq = fin_seq;
+    }
+    trim_extension(ctx, ep);
 }
 
 void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
@@ -163,28 +179,40 @@ void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
     if (ep.hot.duplicate_acks_owed < 7) ++ep.hot.duplicate_acks_owed;
 }
 
-/// RFC 9293 §3.10.7.4, seventh and eighth step.
-void accept_text(const Context& ctx, Endpoint ep, Text text, Consumer consume, Events& events) {
-    if (text.payload.empty() && !text.fin) return;
-    ep.hot.set(flag_ack_pending);
-    if (!can_receive(ep.hot)) return;
-    const Seq fin_seq = text.end();
-    trim_to_window(ctx, ep, text);
-    if (text.seq > ep.hot.rcv_nxt) {
-        owe_duplicate_ack(ctx, ep);
-        if (!text.payload.empty()) reassembly_insert(ctx, ep, text.seq, text.payload);
-        if (text.fin) note_early_fin(ctx, ep, fin_seq);
-        return;
-    }
+/// In-order payload and FIN.
+void accept_next(const Context& ctx, Endpoint ep, const Text& text, Seq fin_seq, Consumer consume, Events& events) {
+    // A segment before others that wait may fill their hole: the peer's recovery goes on with this ACK (RFC 5681 §4.2).
+    const bool held = reassembly_waits(ctx, ep);
     const bool all = accept_in_order(ctx, ep, text.payload, consume, events);
-    ep.hot.duplicate_acks_owed = 0;
+    delay_ack(ctx, ep, text.ack_now || held || !all);
     bool fin_now = all && text.fin && ep.hot.rcv_nxt == fin_seq;
     if (Extension* state = extension(ctx, ep)) {
         fin_now |= state->fin_waiting != 0 && state->fin_seq == ep.hot.rcv_nxt;
-        if (fin_now) state->fin_waiting = 0;
+        if (fin_now) {
+            state->fin_waiting = 0;
+            reassembly_discard(ctx, ep);
+        }
+        ep.hot.duplicate_acks_owed = duplicate_noted(*state) ? 1 : 0;
         trim_extension(ctx, ep);
+    } else {
+        ep.hot.duplicate_acks_owed = 0;
     }
     if (fin_now) accept_fin(ep, events);
+}
+
+/// RFC 9293 §3.10.7.4, seventh and eighth step.
+void accept_text(const Context& ctx, Endpoint ep, Text text, Consumer consume, Events& events) {
+    if (text.payload.empty() && !text.fin) return;
+    if (!can_receive(ep.hot)) {
+        ep.hot.set(flag_ack_pending);
+        return;
+    }
+    const Seq fin_seq = text.end();
+    trim_to_window(ctx, ep, text);
+    if (text.seq <= ep.hot.rcv_nxt) return accept_next(ctx, ep, text, fin_seq, consume, events);
+    owe_duplicate_ack(ctx, ep);
+    if (!text.payload.empty()) reassembly_insert(ctx, ep, text.seq, text.payload);
+    if (text.fin) note_early_fin(ctx, ep, fin_seq);
 }
 
 /// RFC 9293 §3.5, figure 8: the SYN-ACKs of a simultaneous open cross, and each completes the handshake of the other.
@@ -197,7 +225,8 @@ Events receive_in_syn_sent(const Context& ctx, Endpoint ep, const wire::TcpSegme
     Events events;
     handshake_receive_syn_sent(ctx, ep, segment, events);
     if (events.has(event_established))
-        accept_text(ctx, ep, {Seq{segment.seq} + 1, segment.payload, segment.has(wire::tcp_fin)}, consume, events);
+        accept_text(ctx, ep, {Seq{segment.seq} + 1, segment.payload, segment.has(wire::tcp_fin), true}, consume,
+                    events);
     return events;
 }
 
@@ -229,9 +258,12 @@ Events receive(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment,
     if (ep.hot.state == State::syn_received && !handshake_acknowledged(ctx, ep, segment, events)) return events;
     if (!process_ack(ctx, ep, segment, events)) return events;
     if (ep.hot.state == State::closed) return events;
-    update_ts_recent(ctx, ep, segment);
+    Text text{seq, segment.payload, segment.has(wire::tcp_fin), after_silence(ctx, ep)};
+    note_arrival(ctx, ep, segment);
     ecn_on_segment(ep.hot, segment);
-    accept_text(ctx, ep, {seq, segment.payload, segment.has(wire::tcp_fin)}, consume, events);
+    // The urgent pointer is ignored: urgent data is data (RFC 6093 §4).
+    if (segment.has(wire::tcp_urg) && fault(Fault::tcp_urgent_swallowed)) text.payload = text.payload.first(0);
+    accept_text(ctx, ep, text, consume, events);
     return events;
 }
 

@@ -4,10 +4,12 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/recovery.h"
+#include "dataplane/tcp/sack_blocks.h"
 #include "dataplane/tcp/segment.h"
 #include "dataplane/tcp/send_queue.h"
 
@@ -100,7 +102,7 @@ void Flush::begin(OutboundSegment& out, uint8_t flags, Seq seq, Seq edge) {
     }
     if (hot_.has(flag_ece)) header.flags |= wire::tcp_ece;
     hot_.rcv_adv = max(hot_.rcv_adv, hot_.rcv_nxt + (window << hot_.receive_scale()));
-    hot_.clear(flag_ack_pending);
+    note_ack_sent(hot_);
 }
 
 void Flush::finish(OutboundSegment& out) {
@@ -330,9 +332,11 @@ void Flush::send_fin() {
 void Flush::send_probe() {
     if (!hot_.has(flag_probe_wanted) || !take_credit()) return;
     const bool ack_pending = hot_.has(flag_ack_pending);
+    const bool ack_delayed = hot_.ack_delayed != 0;
     OutboundSegment out;
     begin(out, wire::tcp_ack, hot_.snd_una - 1, hot_.rcv_adv);
     if (ack_pending) hot_.set(flag_ack_pending);
+    hot_.ack_delayed = ack_delayed;
     hot_.clear(flag_probe_wanted);
     ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
     ++ctx_.counters.window_probes;
@@ -349,6 +353,7 @@ void Flush::send_acks() {
         if (hot_.duplicate_acks_owed > 0) --hot_.duplicate_acks_owed;
         OutboundSegment out;
         begin(out, wire::tcp_ack, hot_.snd_nxt, edge_);
+        fill_sack(ctx_, ep_, hot_.duplicate_acks_owed, out.header.options);
         finish(out);
     } while (hot_.duplicate_acks_owed > 0);
 }

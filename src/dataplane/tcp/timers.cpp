@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/tcp/delayed_ack.h"
+#include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
 
@@ -26,18 +28,27 @@ void on_syn_timeout(const Context& ctx, Endpoint ep, Events& events) {
     ep.hot.set(flag_retransmit_wanted);
 }
 
-}  // namespace
-
-std::optional<TimeUs> next_deadline(const Context& ctx, Endpoint ep) {
-    if (ep.hot.state == State::closed || ep.hot.state == State::time_wait) return std::nullopt;
+/// Of the SYN, retransmission or persist timer.
+std::optional<TimeUs> send_deadline(const Context& ctx, Endpoint ep) {
     if (in_flight(ep.hot) == 0 && !ep.hot.has(flag_persist)) return std::nullopt;
     const uint32_t elapsed = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
     return std::min(ctx.now - elapsed + rto_us(ctx.options, ep), recovery_deadline(ctx, ep));
 }
 
+}  // namespace
+
+std::optional<TimeUs> next_deadline(const Context& ctx, Endpoint ep) {
+    if (ep.hot.state == State::closed || ep.hot.state == State::time_wait) return std::nullopt;
+    const std::optional<TimeUs> own = send_deadline(ctx, ep);
+    const std::optional<TimeUs> ack = delayed_ack_deadline(ctx, ep);
+    return own && ack ? std::min(*own, *ack) : own ? own : ack;
+}
+
 Events on_deadline(const Context& ctx, Endpoint ep) {
     Events events;
-    const std::optional<TimeUs> deadline = next_deadline(ctx, ep);
+    if (ep.hot.state == State::closed || ep.hot.state == State::time_wait) return events;
+    if (const auto ack = delayed_ack_deadline(ctx, ep); ack && *ack <= ctx.now) ep.hot.set(flag_ack_pending);
+    const std::optional<TimeUs> deadline = send_deadline(ctx, ep);
     if (!deadline || *deadline > ctx.now) return events;
     if (syn_unacknowledged(ep.hot)) {
         on_syn_timeout(ctx, ep, events);
@@ -59,6 +70,10 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
         if (!fault(Fault::tcp_retransmission_forgotten)) recovery_on_timeout(ctx, ep);
     }
     return events;
+}
+
+void on_sweep(const Context& ctx, Endpoint ep) {
+    trim_extension(ctx, ep);
 }
 
 }  // namespace millrace::tcp

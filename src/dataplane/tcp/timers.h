@@ -1,6 +1,6 @@
-// The single deadline of an endpoint: SYN, retransmission or persist timer, of which only one can run (RFC 6298,
-// RFC 9293 §3.8.6.1). Deadlines are computed from the record, so an ACK never touches a timer wheel: the owner keeps
-// one lazy entry and asks again when it fires.
+// The single deadline of an endpoint: the SYN, retransmission or persist timer, of which only one can run (RFC 6298,
+// RFC 9293 §3.8.6.1), or the delayed ACK, whichever is nearer. Deadlines are computed from the record, so an ACK never
+// touches a timer wheel: the owner keeps one lazy entry and asks again when it fires.
 #pragma once
 
 #include <optional>
@@ -17,5 +17,8 @@ std::optional<TimeUs> next_deadline(const Context& ctx, Endpoint ep);
 /// Acts when the deadline has passed, else does nothing. Sends nothing itself: flush() afterwards. Reports
 /// event_timed_out when the connection is given up.
 Events on_deadline(const Context& ctx, Endpoint ep);
+
+/// Frees what the mere passing of time has made useless; for the owner's slow sweep over all records.
+void on_sweep(const Context& ctx, Endpoint ep);
 
 }  // namespace millrace::tcp

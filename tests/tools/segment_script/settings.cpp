@@ -54,6 +54,8 @@ bool set_option(tcp::Options& options, std::string_view name, std::string_view v
     if (name == "receive_window_bytes") return set(options.receive_window_bytes);
     if (name == "reassembly_chunks_max") return set(options.reassembly_chunks_max);
     if (name == "time_wait_ms") return set(options.time_wait_ms);
+    if (name == "ack_delay_ms") return set(options.ack_delay_ms);
+    if (name == "challenge_interval_ms") return set(options.challenge_interval_ms);
     if (name == "challenge_acks_per_second") return set(options.challenge_acks_per_second);
     return false;
 }

@@ -13,6 +13,7 @@ constexpr int ask = wire::tcp_ece | wire::tcp_cwr;
 
 struct EcnConnection : Connection {
     EcnConnection() {
+        options.ack_delay_ms = 0;
         open();
         flush_all();
         advance(10'000);

@@ -91,6 +91,32 @@ TEST(Reassembly, ChunkBudgetBoundsWhatIsHeld) {
     EXPECT_EQ(c.received, stream().substr(0, 200)) << "the rest came again";
 }
 
+// A long run is few chunks, so that looking for a place in it stays cheap.
+TEST(Reassembly, ALongRunIsAShortList) {
+    Connection c;
+    c.options.receive_window_bytes = 65535;
+    c.establish();
+    const std::string text = pattern(60'000);
+    for (uint32_t at = 1000; at < 60'000; at += 1000) c.in(at, 0, text.substr(at, 1000));
+    EXPECT_LE(extension(c.context(), c.ep())->reassembly_chunks, 12);
+    EXPECT_LE(c.chunks.bytes_in_use(), 70'000u);
+    c.in(0, 0, text.substr(0, 1000));
+    EXPECT_EQ(c.received, text);
+    c.flush_all();
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
+}
+
+TEST(Reassembly, MemoryIsBoundedByTheWindow) {
+    Connection c;
+    c.options.receive_window_bytes = 4000;
+    c.options.reassembly_chunks_max = 1000;
+    c.receive_space = 4000;
+    c.establish();
+    for (uint32_t at = 1; at < 4000; at += 2) c.in(at, 0, "x");
+    EXPECT_LE(c.chunks.bytes_in_use(), 4000u + 8192 + 256);
+    EXPECT_GT(c.counters.reassembly_dropped, 0u);
+}
+
 TEST(Reassembly, ExhaustedChunksDropAndCount) {
     Connection c;
     c.establish();

@@ -186,9 +186,14 @@ TEST(Receiver, AckOutsideTheWindowIsAnsweredWithinTheBudget) {
     c.establish();
     c.in(static_cast<uint32_t>(-100), 0);
     EXPECT_EQ(c.flush_all().size(), 1u);
+    c.advance(us_per_s / 4);
+    c.in(100'000, 0);
+    EXPECT_TRUE(c.flush_all().empty()) << "not this connection's turn";
+    c.advance(us_per_s / 4);
     c.in(100'000, 0);
     EXPECT_EQ(c.flush_all().size(), 1u);
     EXPECT_EQ(c.counters.challenge_acks, 2u);
+    c.options.challenge_interval_ms = 0;
     c.challenges.left = 0;
     c.in(100'000, 0);
     EXPECT_TRUE(c.flush_all().empty());
@@ -206,11 +211,16 @@ TEST(Receiver, PawsDropsAnOldSegmentAndAnswers) {
     EXPECT_EQ(c.in(0, 0, "new", 0, {.ts_value = recent}).consumed, 3u);
 }
 
-TEST(Receiver, PawsAnswersNoPureAck) {
+// The reply to an old pure ACK could be old to the other side: without a limit the two would go on for ever.
+TEST(Receiver, PawsAnswersPureAcksWithinTheBudget) {
     Connection c;
     c.establish();
-    c.in(0, 0, "", 0, {.ts_value = c.hot.ts_recent - 1});
+    const uint32_t recent = c.hot.ts_recent;
+    c.in(0, 0, "", 0, {.ts_value = recent - 1});
+    EXPECT_EQ(c.flush_all().size(), 1u);
+    c.in(0, 0, "", 0, {.ts_value = recent - 1});
     EXPECT_TRUE(c.flush_all().empty());
+    EXPECT_EQ(c.counters.challenge_acks_limited, 1u);
 }
 
 // RFC 7323 §5.5: after 24 days a timestamp says nothing.
@@ -247,6 +257,17 @@ TEST(Receiver, EchoIsOfTheFirstUnacknowledgedSegment) {
     EXPECT_EQ(c.flush_all().at(0).header.options.ts_echo, recent + 11);
 }
 
+// RFC 7323 §4.3: Last.ACK.sent has not moved while only out-of-order segments came: the segment that fills the hole
+// counts, as Eifel detection (RFC 3522) needs it.
+TEST(Receiver, EchoIsOfTheSegmentThatFillsTheHole) {
+    Connection c;
+    c.establish();
+    const uint32_t recent = c.hot.ts_recent;
+    c.in(10, 0, "0123456789", 0, {.ts_value = recent + 5});
+    c.in(0, 0, "0123456789", 0, {.ts_value = recent + 9});
+    EXPECT_EQ(c.flush_all().back().header.options.ts_echo, recent + 9);
+}
+
 // RFC 5961 §3.2.
 TEST(Receiver, ResetCountsOnlyAtRcvNxt) {
     Connection c;
@@ -272,6 +293,7 @@ TEST(Receiver, SynIsChallenged) {
     Connection c;
     c.establish();
     for (uint32_t seq : {0u, 5u, 1'000'000u}) {
+        c.advance(us_per_s);
         c.give(c.from_peer(wire::tcp_syn, seq, 0, "", {}));
         const auto out = c.flush_all();
         ASSERT_EQ(out.size(), 1u);
@@ -289,6 +311,7 @@ TEST(Receiver, SegmentWithoutAckIsDropped) {
 TEST(Receiver, ChallengeAcksEndWithTheBudget) {
     Connection c;
     c.options.challenge_acks_per_second = 10;
+    c.options.challenge_interval_ms = 0;
     c.establish();
     size_t answers = 0;
     for (int i = 0; i < 100; ++i) {
@@ -301,6 +324,54 @@ TEST(Receiver, ChallengeAcksEndWithTheBudget) {
     c.advance(us_per_s);
     c.give(c.from_peer(wire::tcp_syn, 0, 0, "", {}));
     EXPECT_EQ(c.flush_all().size(), 1u);
+}
+
+// RFC 5961 §7: one connection, attacked, does not use up what is there for all.
+TEST(Receiver, ChallengeAcksAreLimitedPerConnection) {
+    Connection c;
+    c.establish();
+    size_t answers = 0;
+    for (int i = 0; i < 100; ++i) {
+        c.advance(10'000);
+        c.give(c.from_peer(wire::tcp_rst, 1, 0, "", {}));
+        answers += c.flush_all().size();
+    }
+    EXPECT_EQ(answers, 2u) << "in one second";
+    c.advance(us_per_s);
+    on_sweep(c.context(), c.ep());
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u) << "and the sweep forgets it";
+}
+
+// RFC 9293 §3.10.7.4: nothing lies behind a FIN, even one that waits for what is before it.
+TEST(Receiver, NothingIsTakenBehindAFinThatWaits) {
+    Connection c;
+    c.establish();
+    c.in(3, 0, "", wire::tcp_fin);
+    c.in(4, 0, "beyond");
+    c.in(2, 0, "cdefg");
+    EXPECT_TRUE(c.in(0, 0, "ab").has(event_peer_fin));
+    EXPECT_EQ(c.received, "abc");
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
+}
+
+TEST(Receiver, FinBeforeDataThatIsHeldDoesNotCount) {
+    Connection c;
+    c.establish();
+    c.in(4, 0, "efgh");
+    c.in(2, 0, "", wire::tcp_fin);
+    EXPECT_FALSE(c.in(0, 0, "abcd").has(event_peer_fin));
+    EXPECT_EQ(c.received, "abcdefgh");
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
+}
+
+TEST(Receiver, HeldDataBehindAFinInOrderIsForgotten) {
+    Connection c;
+    c.establish();
+    c.in(5, 0, "fgh");
+    EXPECT_TRUE(c.in(0, 0, "abc", wire::tcp_fin).has(event_peer_fin));
+    EXPECT_EQ(c.received, "abc");
+    c.flush_all();
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
 }
 
 TEST(Receiver, SequenceNumbersWrap) {

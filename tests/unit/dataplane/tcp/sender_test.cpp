@@ -191,6 +191,7 @@ TEST(Sender, WindowNeverShrinks) {
     Connection c;
     c.establish();
     c.receive_space = 1000;
+    c.advance(us_per_s);
     c.in(0, 0, "0123456789");
     EXPECT_EQ(c.flush_all().at(0).header.window, 65535 - 10);
 }
@@ -233,6 +234,7 @@ TEST(Sender, ScaledWindowIsRoundedDown) {
     c.options.window_scale = 6;
     c.receive_space = 65535;
     c.establish();
+    c.advance(us_per_s);
     c.in(0, 0, "0123456789");
     EXPECT_EQ(c.flush_all().at(0).header.window, (65535 - 10) >> 6);
     EXPECT_EQ(c.hot.rcv_adv - c.hot.rcv_nxt, 65535u - 10);

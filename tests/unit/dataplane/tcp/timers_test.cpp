@@ -108,6 +108,7 @@ TEST(Timers, ProbingEndsWhenThePeerIsSilent) {
 TEST(Timers, FinWaitsForTheWindowToo) {
     Connection c;
     c.establish(1000);
+    c.advance(us_per_s);
     c.in(0, 0, "x", 0, {.window = 0});
     shutdown_send(c.context(), c.ep());
     EXPECT_EQ(c.flush_all().size(), 1u) << "the ACK only";

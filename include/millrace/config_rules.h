@@ -38,6 +38,8 @@ inline constexpr uint16_t keepalive_s_min = 10, keepalive_s_max = 3600;
 inline constexpr uint8_t keepalive_count_max = 100;
 inline constexpr uint32_t retry_after_s_max = 24 * 3600;
 
+inline constexpr uint16_t source_port_min = 1024;  ///< the dataplane deals out none of those below
+
 inline constexpr uint16_t server_weight_max = 1000;
 inline constexpr uint32_t maglev_size_min = 251, maglev_size_max = 655373;
 inline constexpr uint32_t eject_after_max = 1000;

@@ -201,8 +201,8 @@ static_assert(sizeof(ServerRecord) == 32);
 
 struct SourceRecord {
     uint16_t local_address;  ///< index of LocalAddressRecord
-    uint16_t port_low;
-    uint16_t port_high;  ///< ≥ port_low
+    uint16_t port_low;       ///< ≥ source_port_min
+    uint16_t port_high;      ///< ≥ port_low
     uint16_t reserved;
 };
 static_assert(sizeof(SourceRecord) == 8);

@@ -300,7 +300,7 @@ class RecordChecker {
             const SourceRecord& r = view_.sources()[i];
             at("source", i);
             if (!rule(r.local_address < view_.local_addresses().size(), "no such local address") ||
-                !rule(r.port_low != 0 && r.port_low <= r.port_high, "bad range of ports"))
+                !rule(r.port_low >= source_port_min && r.port_low <= r.port_high, "bad range of ports"))
                 return false;
         }
         return true;

@@ -97,7 +97,7 @@ std::unique_ptr<PortClasses> draw_rss_key(store::RegionSecrets& secrets, uint32_
                                           std::unique_ptr<Toeplitz>& toeplitz) {
     while (true) {
         toeplitz = std::make_unique<Toeplitz>(std::span(secrets.rss_key).first<Toeplitz::key_size>());
-        auto classes = std::make_unique<PortClasses>(*toeplitz, shard_count, uint16_t{1024}, uint16_t{65535});
+        auto classes = std::make_unique<PortClasses>(*toeplitz, shard_count, source_port_min, uint16_t{65535});
         if (classes->complete()) return classes;
         if (getrandom(secrets.rss_key, sizeof secrets.rss_key, 0) < 0) give_up("getrandom failed");
     }

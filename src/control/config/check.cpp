@@ -218,6 +218,11 @@ void Checker::check_interfaces() {
             error(path + ".mtu", "\"mtu\" is " + std::to_string(interface.mtu) +
                                      " on an interface with IPv6 addresses; write at least " +
                                      std::to_string(mtu_min_ipv6));
+        const size_t cores = config_.dataplane.cores.size();
+        if (interface.queues != 0 && interface.queues < cores)
+            error(path + ".queues", "\"queues\" is " + std::to_string(interface.queues) + ", fewer than the " +
+                                        std::to_string(cores) + " cores; write at least " + std::to_string(cores) +
+                                        ", or 0 for one per core");
         for (const char* key : {"rx_descriptors", "tx_descriptors"}) {
             const uint16_t count = key[0] == 'r' ? interface.rx_descriptors : interface.tx_descriptors;
             if (!std::has_single_bit(count))

@@ -57,7 +57,7 @@ struct Interface {
     std::vector<InterfaceAddress> addresses;
     uint16_t vlan = 0;
     uint16_t mtu = 1500;
-    uint16_t queues = 0;  ///< 0: one per core with pci, one with every other driver
+    uint16_t queues = 0;  ///< 0: one per core
     uint16_t rx_descriptors = 1024;
     uint16_t tx_descriptors = 1024;
     bool take_over = false;

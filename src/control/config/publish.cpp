@@ -133,7 +133,6 @@ void Publisher::put_dataplane() {
 void Publisher::put_interfaces() {
     for (const Interface& from : config_.interfaces) {
         const auto index = static_cast<uint16_t>(out_.interfaces.size());
-        const size_t queues_wanted = from.driver == Driver::pci ? config_.dataplane.cores.size() : 1;
         InterfaceRecord to{};
         to.name = out_.text(from.name);
         to.device = out_.text(from.device);
@@ -142,7 +141,7 @@ void Publisher::put_interfaces() {
         to.memif_server = from.memif_server;
         to.vlan = from.vlan;
         to.mtu = from.mtu;
-        to.queues = from.queues != 0 ? from.queues : static_cast<uint16_t>(queues_wanted);
+        to.queues = from.queues != 0 ? from.queues : static_cast<uint16_t>(config_.dataplane.cores.size());
         to.rx_descriptors = from.rx_descriptors;
         to.tx_descriptors = from.tx_descriptors;
         out_.interfaces.push_back(to);

@@ -173,7 +173,7 @@ const TableSchema<Interface>& interface_schema() {
          integer_key("mtu", &I::mtu, mtu_min, mtu_max, "Largest IP packet, in bytes; at least 1280 with IPv6.")
              .unit("bytes"),
          integer_key("queues", &I::queues, 0, worker_max,
-                     "Pairs of receive and send queues; 0: one per core with pci, one with every other driver.")
+                     "Pairs of receive and send queues, at least as many as cores; 0: one per core.")
              .unit("queue pairs"),
          integer_key("rx_descriptors", &I::rx_descriptors, descriptors_min, descriptors_max,
                      "Packets that a receive queue holds, a power of two.")
@@ -354,8 +354,8 @@ std::string parse_status(std::string_view text, HealthCheck& health) {
 
 std::string parse_ports(std::string_view text, SourcePool& pool) {
     uint16_t low = 0, high = 0;
-    if (!parse_range(text, low, high) || low == 0)
-        return in_quotes(text) + " is no range of ports; write LOW-HIGH within 1 and 65535, as \"1024-65535\"";
+    if (!parse_range(text, low, high) || low < source_port_min)
+        return in_quotes(text) + " is no range of ports; write LOW-HIGH within 1024 and 65535, as \"1024-65535\"";
     pool.port_low = low;
     pool.port_high = high;
     return "";
@@ -375,7 +375,7 @@ const TableSchema<SourcePool>& source_schema() {
              [](std::string_view text, S& pool) { return parse_host_address(text, pool.address); },
              "An address of an interface.")
              .required("\"198.18.0.1\""),
-         parsed_key<S>("ports", "string", "LOW-HIGH within 1 and 65535", "\"1024-65535\"", parse_ports,
+         parsed_key<S>("ports", "string", "LOW-HIGH within 1024 and 65535", "\"1024-65535\"", parse_ports,
                        "Ports that may be used.")});
     return schema;
 }

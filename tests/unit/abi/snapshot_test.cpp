@@ -209,7 +209,7 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.servers[0].backend = 2; }, "server 0: no such backend"},
 
         {[](B& b) { b.sources[0].local_address = 3; }, "source 0: no such local address"},
-        {[](B& b) { b.sources[0].port_low = 0; }, "source 0: bad range of ports"},
+        {[](B& b) { b.sources[0].port_low = 1023; }, "source 0: bad range of ports"},
         {[](B& b) { b.sources[0].port_high = 1023; }, "source 0: bad range of ports"},
 
         {[&](B& b) { b.backends[0].name = outside; }, "backend 0: bad name"},

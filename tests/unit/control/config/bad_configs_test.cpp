@@ -146,6 +146,9 @@ mtu = 1000)",
 mtu = 100)",
      R"(9:7: "mtu" is 100; it must be 576 to 9000)"},
     {R"(device = "eth1")", R"(device = "eth1"
+queues = 1)",
+     R"(9:10: "queues" is 1, fewer than the 2 cores; write at least 2, or 0 for one per core)"},
+    {R"(device = "eth1")", R"(device = "eth1"
 rx_descriptors = 1000)",
      R"(9:18: "rx_descriptors" is 1000, which is no power of two; write 512 or 1024)"},
     {R"(device = "eth1")", R"(device = "eth1"
@@ -319,7 +322,9 @@ tls = true)",
      R"(39:11: 198.18.1.10 has no source of its family; add an IPv4 address to "sources"
 42:11: 198.18.1.12 has no source of its family; add an IPv4 address to "sources")"},
     {R"(sources = [{ address = "198.18.1.1" }])", R"(sources = [{ address = "198.18.1.1", ports = "9000-1024" }])",
-     R"(34:46: "9000-1024" is no range of ports; write LOW-HIGH within 1 and 65535, as "1024-65535")"},
+     R"(34:46: "9000-1024" is no range of ports; write LOW-HIGH within 1024 and 65535, as "1024-65535")"},
+    {R"(sources = [{ address = "198.18.1.1" }])", R"(sources = [{ address = "198.18.1.1", ports = "1023-9000" }])",
+     R"(34:46: "1023-9000" is no range of ports; write LOW-HIGH within 1024 and 65535, as "1024-65535")"},
     {R"(sources = [{ address = "198.18.1.1" }])", R"(sources = [{ address = "198.18.1.1" }, { address = "198.18.1.1", ports = "5000" }])",
      R"(34:40: this pool shares ports with the one on line 34; give each port of an address to one pool)"},
     {R"(sources = [{ address = "198.18.1.1" }])", R"(sources = ["198.18.1.1"])",

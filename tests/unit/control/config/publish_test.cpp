@@ -51,8 +51,8 @@ TEST(Publish, SampleBecomesASnapshot) {
     EXPECT_EQ(view.dataplane().core_count, 2);
     EXPECT_EQ(view.dataplane().shard_count, 16);
     ASSERT_EQ(view.interfaces().size(), 2u);
-    EXPECT_EQ(view.interfaces()[0].queues, 1);  // af_xdp: one
-    EXPECT_EQ(view.interfaces()[1].queues, 2);  // pci: one per core
+    EXPECT_EQ(view.interfaces()[0].queues, 2) << "one per core";
+    EXPECT_EQ(view.interfaces()[1].queues, 2);
     EXPECT_EQ(view.local_addresses().size(), 3u);
     EXPECT_EQ(view.local_addresses()[2].interface, 1);
     ASSERT_EQ(view.listeners().size(), 2u);

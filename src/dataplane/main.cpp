@@ -58,8 +58,18 @@ Arguments parse_arguments(int argc, char** argv) {
     return arguments;
 }
 
-/// Waits for the first configuration that is valid; control may start later.
+/// The signals that end the process: blocked in every thread, taken where there is time for it.
+sigset_t end_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    return signals;
+}
+
+/// Waits for the first configuration that is valid; control may start later. Null when a signal ends the wait.
 std::unique_ptr<const config::RuntimeConfig> wait_for_config(app::Instance& instance) {
+    const sigset_t signals = end_signals();
     std::string said;
     while (true) {
         std::string error;
@@ -68,7 +78,7 @@ std::unique_ptr<const config::RuntimeConfig> wait_for_config(app::Instance& inst
         if (error != said) spdlog::info("waiting for a configuration from millrace-control ({})", error);
         said = error;
         const timespec pause{0, 100'000'000};
-        nanosleep(&pause, nullptr);
+        if (sigtimedwait(&signals, nullptr, &pause) > 0) return nullptr;
     }
 }
 
@@ -219,6 +229,10 @@ int serve(const Arguments& arguments) {
     app::Instance instance(arguments.instance);
     if (!instance.acquire(error)) give_up(error);
     auto config = wait_for_config(instance);
+    if (!config) {
+        spdlog::info("ended without a configuration");
+        return 0;
+    }
     const SnapshotView& snapshot = config->snapshot();
     const DataplaneRecord& settings = snapshot.dataplane();
     start_eal(arguments, snapshot);
@@ -246,10 +260,10 @@ int serve(const Arguments& arguments) {
 int main(int argc, char** argv) {
     const millrace::Arguments arguments = millrace::parse_arguments(argc, argv);
     spdlog::set_default_logger(spdlog::stderr_color_mt("millrace-dataplane"));
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, nullptr);  // the supervisor takes them; every thread inherits the mask
+    const sigset_t signals = millrace::end_signals();
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    // A terminal or a log reader that goes away ends no relay.
+    std::signal(SIGHUP, SIG_IGN);
+    std::signal(SIGPIPE, SIG_IGN);
     return millrace::serve(arguments);
 }

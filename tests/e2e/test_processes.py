@@ -1,9 +1,12 @@
 """The two processes as the machine sees them: privileges, several instances, order of start, and a clean end."""
 
+import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 from lab import millrace, net
 from support import LabTest, connect
@@ -90,6 +93,41 @@ class Lifetime(LabTest):
         self.lab.stop(again.dataplane, again.control)
         self.assertEqual((again.dataplane.returncode, again.control.returncode), (0, 0))
         shutil.rmtree(again.run_directory, ignore_errors=True)
+
+
+class Signals(LabTest):
+    def test_end_without_a_configuration(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            waiting = millrace.Millrace(self.lab, self.config())
+            waiting.start_dataplane()
+            waiting.wait(lambda: "waiting for a configuration" in waiting.log_tail("dataplane"), what="waiting")
+            waiting.dataplane.send_signal(number)
+            self.assertEqual(waiting.dataplane.wait(timeout=5), 0)
+
+    def test_hangup_ends_no_relay(self):
+        async def talk():
+            async with connect() as socket:
+                self.millrace.dataplane.send_signal(signal.SIGHUP)
+                await asyncio.sleep(0.3)
+                await socket.send("hello")
+                return await socket.recv()
+
+        self.assertEqual(self.run_clients(talk()), "hello")
+
+    def test_a_broken_log_pipe_ends_nothing(self):
+        reading, writing = os.pipe()
+        piped = millrace.Millrace(self.lab, self.config())
+        piped.dataplane = self.lab.start(self.lab.balancer, os.path.join(millrace.BIN, "millrace-dataplane"),
+                                         "--instance", piped.name, stdin=subprocess.DEVNULL, stderr=writing)
+        os.close(writing)
+        self.assertIn(b"waiting", os.read(reading, 4096))
+        os.close(reading)
+        with open(os.path.join(piped.run_directory, "config"), "wb") as file:
+            file.write(b"nonsense")  # something new to tell
+        time.sleep(0.5)
+        self.assertIsNone(piped.dataplane.poll())
+        piped.dataplane.terminate()
+        self.assertEqual(piped.dataplane.wait(timeout=5), 0)
 
 
 class CommandLine(LabTest):

@@ -124,15 +124,28 @@ void UnixServer::accept_loop() {
     while (!stopping_) {
         if (!wait_for(listener_, POLLIN, 100)) continue;
         const int descriptor = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (descriptor < 0) continue;
-        std::lock_guard lock(mutex_);
-        if (connections_.size() >= connections_max) {
-            send(descriptor, busy, sizeof busy - 1, MSG_NOSIGNAL);
-            close(descriptor);
+        if (descriptor < 0) {
+            // Without a descriptor or memory to be had the client goes on waiting, and poll() would return at once.
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                std::this_thread::sleep_for(std::chrono::milliseconds(100));
             continue;
         }
+        if (start_serving(descriptor)) continue;
+        send(descriptor, busy, sizeof busy - 1, MSG_NOSIGNAL);
+        close(descriptor);
+    }
+}
+
+bool UnixServer::start_serving(int descriptor) {
+    std::lock_guard lock(mutex_);
+    if (connections_.size() >= connections_max) return false;
+    try {
         connections_.insert(descriptor);
         std::thread([this, descriptor] { serve(descriptor); }).detach();
+        return true;
+    } catch (const std::exception&) {  // no memory, no thread
+        connections_.erase(descriptor);
+        return false;
     }
 }
 

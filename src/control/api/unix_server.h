@@ -44,6 +44,8 @@ class UnixServer : public httplib::Server {
 
   private:
     void accept_loop();
+    /// False when there are too many connections, or no thread is to be had.
+    bool start_serving(int descriptor);
     void serve(int descriptor);
 
     std::string path_;

@@ -2,7 +2,9 @@
 #include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <set>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -422,6 +424,67 @@ TEST_F(ApiTest, ConnectionsAreLimitedAndIdleOnesDontBlockProbes) {
     EXPECT_TRUE(eventually([&] { return *good.streams > before + 4; }));
     EXPECT_EQ(client().get("/v1/status").status, 200) << "other sockets are not touched";
     for (const int descriptor : idle) close(descriptor);
+}
+
+/// Connects to `path`, or -1.
+int connect_to(const std::string& path) {
+    const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return descriptor;
+    close(descriptor);
+    return -1;
+}
+
+double cpu_seconds() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+}
+
+TEST_F(ApiTest, WithoutDescriptorsTheSocketWaitsAndThenServes) {
+    UnixServer server;
+    server.Get("/", [](const httplib::Request&, httplib::Response& response) { response.set_content("{}", "x/y"); });
+    std::string error;
+    ASSERT_TRUE(server.bind(socket("x.sock"), 0600, static_cast<uid_t>(-1), static_cast<gid_t>(-1), error)) << error;
+    const int waiting = connect_to(socket("x.sock"));
+    ASSERT_GE(waiting, 0);
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const int lowest_free = dup(0);
+    close(lowest_free);
+    const rlimit none{static_cast<rlim_t>(lowest_free), before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    const double begin = cpu_seconds();
+    server.start();
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    const double used = cpu_seconds() - begin;
+    setrlimit(RLIMIT_NOFILE, &before);
+    close(waiting);
+    EXPECT_LT(used, 0.1);
+    EXPECT_EQ(client("x.sock").get("/").status, 200);
+}
+
+TEST_F(ApiTest, WithoutAThreadAClientIsTurnedAway) {
+    UnixServer server;
+    server.Get("/", [](const httplib::Request&, httplib::Response& response) { response.set_content("{}", "x/y"); });
+    std::string error;
+    ASSERT_TRUE(server.bind(socket("x.sock"), 0600, static_cast<uid_t>(-1), static_cast<gid_t>(-1), error)) << error;
+    server.start();
+    pthread_attr_t before, impossible;
+    pthread_getattr_default_np(&before);
+    pthread_attr_init(&impossible);
+    pthread_attr_setstacksize(&impossible, size_t{1} << 46);
+    ASSERT_EQ(pthread_setattr_default_np(&impossible), 0);
+    const int refused = connect_to(socket("x.sock"));
+    char text[16] = {};
+    EXPECT_GT(recv(refused, text, sizeof text - 1, 0), 0);
+    EXPECT_STREQ(text, "HTTP/1.1 503 Se");
+    pthread_setattr_default_np(&before);
+    close(refused);
+    EXPECT_EQ(client("x.sock").get("/").status, 200);
 }
 
 }  // namespace

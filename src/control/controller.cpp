@@ -206,6 +206,7 @@ void Controller::release_callers() {
         released_ = true;
         calls.swap(calls_);
     }
+    reload_due_.notify_all();
     for (auto& [id, request] : waiting_) request.promise.set_value(std::nullopt);
     waiting_.clear();
 }

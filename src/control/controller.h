@@ -9,6 +9,7 @@
 //                                                      dataplane
 #pragma once
 
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <future>
@@ -85,7 +86,8 @@ class Controller {
         using Result = decltype(function(std::declval<Controller&>()));
         auto task = std::make_shared<std::packaged_task<Result()>>([this, function] { return function(*this); });
         auto result = task->get_future();
-        if (!enqueue([task] { (*task)(); })) return std::nullopt;
+        // Moved: a queue that is thrown away takes the task's last owner with it, and so ends the wait.
+        if (!enqueue([task = std::move(task)] { (*task)(); })) return std::nullopt;
         try {
             return result.get();
         } catch (const std::future_error&) {
@@ -103,7 +105,7 @@ class Controller {
     /// Publishes what main has loaded (and which is ok()), before the first turn. The result is logged.
     ReloadResult start_with(LoadResult loaded);
 
-    /// reload() on a thread of its own; while one is under way, another one follows it.
+    /// reload() on a thread of its own; while one is under way, another one follows it. Main thread only.
     void reload_in_background();
 
     // Main thread only.
@@ -139,6 +141,7 @@ class Controller {
     bool slot_is_idle(SlotKind kind, uint16_t slot);
     void wait_for_dataplane(ReloadResult& result, const std::string& error_before);
     void log(const ReloadResult& result);
+    void run_reloads();
 
     const std::string instance_;
     const std::string config_path_;
@@ -165,9 +168,10 @@ class Controller {
     bool released_ = false;                        // guarded by mutex_
     std::shared_ptr<const EventsMapping> events_;  // guarded by mutex_
     std::shared_ptr<const Names> names_;           // guarded by mutex_
-    unsigned reloads_wanted_ = 0;                  // guarded by mutex_; of the background
+    bool reload_wanted_ = false;                   // guarded by mutex_; of the background
+    std::condition_variable reload_due_;
     std::mutex reload_mutex_;
-    std::thread reload_thread_;
+    std::thread reload_thread_;  // made by the first reload_in_background(), ends when callers are released
 };
 
 }  // namespace millrace::control

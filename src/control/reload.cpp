@@ -174,21 +174,22 @@ void Controller::log(const ReloadResult& result) {
 void Controller::reload_in_background() {
     {
         std::lock_guard lock(mutex_);
-        if (++reloads_wanted_ > 1) return;  // the thread under way sees it before it ends
+        reload_wanted_ = true;
     }
-    if (reload_thread_.joinable()) reload_thread_.join();
-    reload_thread_ = std::thread([this] {
-        for (;;) {
-            {
-                std::lock_guard lock(mutex_);
-                if (reloads_wanted_ == 0) return;
-                reloads_wanted_ = 1;
-            }
-            reload();
-            std::lock_guard lock(mutex_);
-            --reloads_wanted_;
-        }
-    });
+    reload_due_.notify_one();
+    if (!reload_thread_.joinable()) reload_thread_ = std::thread([this] { run_reloads(); });
+}
+
+void Controller::run_reloads() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        reload_due_.wait(lock, [this] { return reload_wanted_ || released_; });
+        if (released_) return;
+        reload_wanted_ = false;
+        lock.unlock();
+        reload();
+        lock.lock();
+    }
 }
 
 }  // namespace millrace::control

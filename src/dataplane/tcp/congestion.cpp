@@ -37,7 +37,7 @@ void grow_cubic(const Context& ctx, Endpoint ep, uint32_t acked) {
     uint32_t& cwnd = ep.warm.cwnd;
     const uint32_t now = static_cast<uint32_t>(ctx.now);
     if (cubic[epoch_start] == 0 || now - cubic[epoch_start] > epoch_max_us) {
-        cubic[epoch_start] = now | 1;
+        cubic[epoch_start] = now == 0 ? UINT32_MAX : now;  // 0 stands for none
         cubic[cwnd_epoch] = cwnd;
         cubic[w_max] = std::max(cubic[w_max], cwnd);
     }

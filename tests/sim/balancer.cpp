@@ -368,6 +368,10 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
         const bool open = relay.has(client ? relay::flag_client_open : relay::flag_server_open);
         flows += open ? 1 : 0;
         in_flight = in_flight || (open && tcp::in_flight(hot) != 0);
+        if (open) {
+            expect(hot.snd_una <= hot.snd_nxt, "snd_una <= snd_nxt");
+            expect(tcp::syn_unacknowledged(hot) || hot.rcv_nxt <= hot.rcv_adv, "rcv_nxt <= rcv_adv");
+        }
         // A whole head and the bytes that came with it may go in on top of the limit.
         expect(warm.queued <= send_queue_bytes_ + 3 * store::chunk_payload_max, "a send queue keeps to its limit");
     }

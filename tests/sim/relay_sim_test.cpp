@@ -1,6 +1,7 @@
 // A few seeds of the relay simulation; scripts/simulate runs as many as one likes.
 #include <gtest/gtest.h>
 
+#include "tests/sim/hostile_world.h"
 #include "tests/sim/relay_world.h"
 
 namespace millrace::sim {
@@ -21,6 +22,18 @@ TEST(RelaySim, NothingIsLostOrLeftOnABadNetwork) {
     EXPECT_GT(totals.network.reordered, 0u);
     EXPECT_GT(totals.network.duplicated, 0u);
     EXPECT_GT(totals.network.corrupted, 0u);
+}
+
+TEST(RelaySim, HostilePeersHarmNobodyElse) {
+    HostileTotals totals;
+    for (uint64_t seed = 1; seed <= 30; ++seed) {
+        HostileWorld world(seed);
+        EXPECT_EQ(world.run(), "") << "seed " << seed;
+        world.add_to(totals);
+    }
+    EXPECT_GT(totals.actions, 5000u);
+    EXPECT_GT(totals.bytes_up, 10'000u);
+    EXPECT_GT(totals.bytes_down, 1'000'000u);
 }
 
 TEST(RelaySim, ASeedRepeatsItself) {

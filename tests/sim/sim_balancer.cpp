@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tests/sim/hostile_world.h"
 #include "tests/sim/relay_world.h"
 
 namespace {
@@ -51,15 +52,23 @@ int main(int argc, char** argv) {
     if (seeds == 0) usage();
     const auto began = std::chrono::steady_clock::now();
     millrace::sim::RelayTotals totals;
+    millrace::sim::HostileTotals hostile;
     for (uint64_t seed = first; seed < first + seeds; ++seed) {
         millrace::sim::RelayWorld world(seed);
         if (trace != 0) world.trace();
         const std::string failure = world.run();
         world.add_to(totals);
+        millrace::sim::HostileWorld among_hostile(seed);
+        const std::string broken = among_hostile.run();
+        among_hostile.add_to(hostile);
+        if (!broken.empty()) std::printf("seed %" PRIu64 ", hostile peers: %s\n", seed, broken.c_str());
         if (failure.empty()) continue;
         std::printf("seed %" PRIu64 ": %s\n", seed, failure.c_str());
         std::fflush(stdout);
     }
     print(totals, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-    return totals.failures == 0 ? 0 : 1;
+    std::printf("%" PRIu64 " hostile peers, %" PRIu64 " acts, %" PRIu64 " bytes up, %" PRIu64 " down; %" PRIu64
+                " failures\n",
+                hostile.peers, hostile.actions, hostile.bytes_up, hostile.bytes_down, hostile.failures);
+    return totals.failures + hostile.failures == 0 ? 0 : 1;
 }

@@ -1,0 +1,97 @@
+// A TCP peer that breaks the rules: one raw connection to the balancer that acknowledges what was never sent or has not
+// come, shrinks its window, lies in SACK, reneges, overlaps its own data with other bytes, sends single bytes, leaves
+// holes as wide as the window, and at the end resets, vanishes, or finishes and never answers. Which of these a peer
+// does follows from its seed. It judges what it is sent: every byte by its place in the stream, nothing beyond any
+// window that it ever gave, no ACK of what it did not send, no window that moves back. One thread, virtual time.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dataplane/tcp/seq.h"
+#include "tests/sim/balancer.h"
+#include "tests/sim/network.h"
+
+namespace millrace::sim {
+
+struct HostileOptions {
+    uint8_t number = 1;  ///< last byte of its MAC and address 198.18.3.number
+    uint64_t seed = 1;
+    uint64_t down_key = 0;  ///< of the stream that the server sends
+};
+
+class Hostile : public Node {
+  public:
+    explicit Hostile(const HostileOptions& options);
+
+    void receive(std::span<const uint8_t> frame, TimeUs now) override;
+    std::optional<TimeUs> next_deadline(TimeUs now) override;
+    void poll(TimeUs now, const FrameSink& send) override;
+
+    MacAddress mac() const { return {{2, 0, 0, 0, 3, options_.number}}; }
+    IpAddress address() const { return IpAddress::v4(198, 18, 3, options_.number); }
+    bool over() const { return stage_ == Stage::gone; }
+    const std::vector<std::string>& violations() const { return violations_; }
+    uint64_t actions() const { return actions_; }
+    uint64_t bytes_seen() const { return bytes_seen_; }
+
+    /// Whether a byte of the stream up may stand at `offset`: it sends two versions of each.
+    bool may_stand(uint64_t offset, uint8_t byte) const;
+
+  private:
+    enum class Stage : uint8_t { closed, syn_sent, open, gone };
+    enum Action : unsigned {
+        acknowledge,
+        send_data,
+        send_byte,
+        overlap,
+        leave_hole,
+        exceed_window,
+        shrink_window,
+        acknowledge_early,
+        acknowledge_unsent,
+        lie_in_sack,
+        repeat_ack,
+        syn_in_window,
+        rst_beside,
+        fin_beyond_hole,
+        action_count
+    };
+
+    wire::OutboundSegment segment(uint8_t flags, tcp::Seq seq) const;
+    void act();
+    void act_on_data(Action action);
+    void act_on_acks(Action action);
+    void send_range(uint64_t offset, size_t length, bool other);
+    void show(wire::OutboundSegment& out);
+    void emit(const wire::OutboundSegment& out);
+    void on_segment(const wire::TcpSegment& segment);
+    void on_arp(const wire::ArpPacket& arp);
+    void last_act();
+    void expect(bool holds, const char* what);
+
+    HostileOptions options_;
+    Random random_;
+    uint64_t keys_[2];
+    unsigned allowed_;  ///< a bit per action
+    unsigned actions_left_;
+    uint16_t port_;
+    uint8_t scale_;
+    bool timestamps_, sack_;
+
+    Stage stage_ = Stage::closed;
+    tcp::Seq iss_, irs_, rcv_nxt_, seen_, shown_edge_, peer_edge_;
+    uint64_t una_ = 0, sent_ = 0;  ///< offsets in our stream: acknowledged, highest sent
+    std::set<uint64_t> fins_;      ///< where a FIN of ours ends
+    uint8_t peer_scale_ = 0;
+    uint16_t window_ = 65535;
+    uint32_t ts_recent_ = 0;
+    TimeUs now_ = 0, next_at_ = 0;
+    uint64_t actions_ = 0, bytes_seen_ = 0;
+    std::vector<std::vector<uint8_t>> outgoing_;
+    std::vector<std::string> violations_;
+};
+
+}  // namespace millrace::sim

@@ -51,7 +51,7 @@ constexpr size_t arena_bytes = 9 * store::ChunkStore::slab_bytes;
 
 class Fuzzed {
   public:
-    Fuzzed(store::ChunkStore& chunks, bool timestamps, uint8_t scale) : chunks_(chunks) {
+    Fuzzed(store::ChunkStore& chunks, bool timestamps, bool sack, uint8_t scale) : chunks_(chunks) {
         options_.timestamps = timestamps;
         options_.window_scale = scale % 15;
         open_active(context(), ep(), {IpAddress::v4(198, 18, 0, 1), IpAddress::v4(198, 18, 0, 2), 1, 2}, 0);
@@ -65,6 +65,7 @@ class Fuzzed {
         reply.options.mss = 500;
         reply.options.window_scale = scale / 16;
         reply.options.has_timestamps = timestamps;
+        reply.options.sack_permitted = sack;
         receive(context(), ep(), reply, [](std::span<const uint8_t>) -> size_t { return 0; });
         require(hot_.state == State::established);
         una_ = hot_.snd_una;
@@ -123,6 +124,11 @@ class Fuzzed {
         segment.options.has_timestamps = options_.timestamps && input.u8() < 250;
         segment.options.ts_value = static_cast<uint32_t>(now_ / 1000) + input.u8() - 8;
         segment.options.ts_echo = timestamp_value(warm_.ts_offset, now_) - input.u8();
+        if (hot_.has(flag_sack)) segment.options.sack_count = static_cast<uint8_t>(input.u8() % 5);
+        for (uint8_t i = 0; i < segment.options.sack_count; ++i) {
+            const Seq left = hot_.snd_una + input.offset() - 16;
+            segment.options.sack[i] = {left.value, (left + input.offset()).value};
+        }
         std::vector<uint8_t> payload(input.u8() < 128 ? 0 : input.u16() % 1500);
         for (uint32_t i = 0; i < payload.size(); ++i) payload[i] = stream_byte(segment.seq + i);
         segment.payload = payload;
@@ -149,8 +155,22 @@ class Fuzzed {
                 for (uint8_t byte : out.pieces[i]) require(byte == stream_byte(place++));
             require(place - out.header.seq == out.payload_length && out.payload_length <= hot_.mss);
             require(Seq{place} <= hot_.snd_nxt);
+            check_sack(out.header);
         });
         require(result.segments == emitted && emitted <= credit);
+    }
+
+    /// RFC 2018 §3, §4: blocks lie between the ACK and the window's edge and are disjoint, but for a D-SACK in front.
+    void check_sack(const wire::TcpSegment& header) {
+        const wire::TcpOptions& options = header.options;
+        require(options.sack_count <= (options.has_timestamps ? 3 : 4));
+        for (uint8_t i = 0; i < options.sack_count; ++i) {
+            const Seq left{options.sack[i].left}, right{options.sack[i].right};
+            require(left < right && right <= hot_.rcv_adv);
+            for (uint8_t j = 1; j < i; ++j)
+                require(right < Seq{options.sack[j].left} || Seq{options.sack[j].right} < left);
+            if (i > 0) require(left > Seq{header.ack});
+        }
     }
 
     void exhaust() {
@@ -205,7 +225,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         (std::memset(arena, 0, arena_bytes), store::ChunkStore::format({arena, arena_bytes}));
     Input input{{data, size}};
     const uint8_t settings = input.u8();
-    Fuzzed connection(chunks, (settings & 1) != 0, settings);
+    Fuzzed connection(chunks, (settings & 1) != 0, (settings & 2) != 0, settings);
     while (!input.ended()) connection.step(input);
     connection.finish();
     return 0;

@@ -106,6 +106,7 @@ void Controller::follow_dataplane(uint64_t now_us) {
         link_error_ = link_->error();
         if (!link_error_.empty()) spdlog::error("the dataplane's files can't be used: {}", link_error_);
     }
+    follow_generation();
     if (link_->epoch() == epoch_) return;
     epoch_ = link_->epoch();
     checker_->reset(now_us / 1000);

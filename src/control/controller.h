@@ -112,7 +112,9 @@ class Controller {
     Publisher& publisher() { return publisher_; }
     DataplaneLink& link() { return *link_; }
     Checker& checker() { return *checker_; }
+    /// What control goes by, like publisher().snapshot(), and the generation that it was published as.
     const std::optional<Config>& config() const { return config_; }
+    uint64_t config_generation() const { return config_generation_; }
     const std::vector<WorkerLoad>& loads() const { return loads_; }
     const std::string& last_error() const { return last_error_; }
     uint64_t loaded_unix_ms() const { return loaded_unix_ms_; }
@@ -137,6 +139,8 @@ class Controller {
     void follow_dataplane(uint64_t now_us);
     void sample_loads();
     void take_config(LoadResult loaded, ReloadResult& result);
+    bool follow_generation();
+    void go_by(Config config);
     void configure_probes();
     bool slot_is_idle(SlotKind kind, uint16_t slot);
     void wait_for_dataplane(ReloadResult& result, const std::string& error_before);
@@ -150,6 +154,8 @@ class Controller {
     std::unique_ptr<DataplaneLink> link_;
     std::unique_ptr<Checker> checker_;
     std::optional<Config> config_;
+    uint64_t config_generation_ = 0;
+    std::optional<Config> next_config_;  // published; the dataplane has not taken it
     std::vector<WorkerLoad> loads_;
     std::map<uint64_t, Waiting> waiting_;  // by request id
     uint64_t next_request_;

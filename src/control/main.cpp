@@ -23,6 +23,8 @@
 #include "control/api/api.h"
 #include "control/controller.h"
 #include "control/privileges.h"
+#include "control/publisher.h"
+#include "control/servers.h"
 
 namespace millrace::control {
 namespace {
@@ -133,7 +135,10 @@ int serve(const Options& options) {
     std::error_code path_error;
     const std::string config_path = std::filesystem::absolute(options.config_path, path_error);
     SystemResolver resolver;
-    LoadResult loaded = load_config(config_path, resolver);
+    LoadOptions load_options;
+    if (const auto last = read_snapshot(run_directory(options.instance) + "/config"))
+        load_options.last_addresses = last_addresses(last->view);
+    LoadResult loaded = load_config(config_path, resolver, load_options);
     if (!loaded.ok()) {
         for (const Diagnostic& diagnostic : loaded.diagnostics) spdlog::error("{}", to_string(diagnostic));
         return fail("not started: " + config_path + " has errors");

@@ -2,6 +2,7 @@
 // happens on the calling thread, publishing on the main thread, waiting for the dataplane on the calling thread again.
 #include <chrono>
 #include <spdlog/spdlog.h>
+#include <utility>
 
 #include "control/controller.h"
 #include "control/servers.h"
@@ -36,7 +37,7 @@ bool Controller::slot_is_idle(SlotKind kind, uint16_t slot) {
     // Without a stats file no dataplane has run since the machine started, so nothing holds a slot. A dataplane that
     // has died may have left relays behind for its successor: its last counts go on to stand.
     if (!statistics.is_open()) return link_->error().empty();
-    if (statistics.header().generation.load(std::memory_order_acquire) != publisher_.generation()) return false;
+    if (!publisher_.knows(statistics.header().generation.load(std::memory_order_acquire))) return false;
     switch (kind) {
         case SlotKind::listener:
             return statistics.sum(StatScope::listener, slot, "open") == uint64_t{0};
@@ -53,15 +54,35 @@ void Controller::configure_probes() {
     for (const ServerView& server : servers_of(*publisher_.snapshot())) {
         const std::optional<HealthCheck> check = health_check_of(*config_, server);
         ServerControl::Value value = publisher_.server(server.slot);
-        if (!check) {
+        if (check) {
+            probed.push_back({server.slot, server.address, server.port, *check, value.probe});
+        } else if (!next_config_) {  // else the configuration that is in force may probe it: its last state stands
             value.probe = ProbeState::unknown;
             publisher_.set_server(server.slot, value);
-            continue;
         }
-        probed.push_back({server.slot, server.address, server.port, *check, value.probe});
     }
     checker_->configure(probed, monotonic_us() / 1000);
     probes_due_ms_ = 0;
+}
+
+void Controller::go_by(Config config) {
+    config_ = std::move(config);
+    config_generation_ = publisher_.generation();
+    spdlog::set_level(to_spdlog(config_->control.log_level));
+    configure_probes();
+}
+
+/// Turns to the published configuration as soon as the dataplane has. True when it has.
+bool Controller::follow_generation() {
+    const Statistics& statistics = link_->statistics();
+    const bool in_force = statistics.is_open() && publisher_.generation() != 0 &&
+                          statistics.header().generation.load(std::memory_order_acquire) == publisher_.generation();
+    if (in_force) publisher_.acknowledge();
+    if (in_force && next_config_) {
+        publisher_.show_published();
+        go_by(*std::exchange(next_config_, std::nullopt));
+    }
+    return in_force;
 }
 
 void Controller::take_config(LoadResult loaded, ReloadResult& result) {
@@ -74,26 +95,33 @@ void Controller::take_config(LoadResult loaded, ReloadResult& result) {
     result.generation = publisher_.generation();
     if (outcome == PublishOutcome::failed) {
         result.outcome = ReloadOutcome::not_published;
+        if (link_->statistics().is_open() && !publisher_.knows(generation_in_force))
+            result.error += " (nothing is known of generation " + std::to_string(generation_in_force) +
+                            ", which the dataplane has in force: restart millrace-dataplane)";
         last_error_ = result.error;
         return;
     }
     result.outcome = outcome == PublishOutcome::published ? ReloadOutcome::published : ReloadOutcome::unchanged;
     // Also when the snapshot is unchanged: health checks and control's own settings are not in it.
-    config_ = std::move(loaded.config);
+    next_config_ = std::move(loaded.config);
     loaded_unix_ms_ = unix_ms();
     last_error_.clear();
-    spdlog::set_level(to_spdlog(config_->control.log_level));
     {
         std::lock_guard lock(mutex_);
-        names_ = names_->with(*publisher_.snapshot());
+        names_ = names_->with(*publisher_.published());
     }
-    configure_probes();
+    if (follow_generation() || link_->alive()) return;
+    // Nobody runs who could refuse it, and the next dataplane begins with it.
+    publisher_.show_published();
+    go_by(*std::exchange(next_config_, std::nullopt));
 }
 
 ReloadResult Controller::start_with(LoadResult loaded) {
     ReloadResult result;
     link_->refresh(monotonic_us());
     take_config(std::move(loaded), result);
+    // Until the dataplane takes it (and if it never does), the servers in force are probed as this configuration says.
+    if (next_config_ && publisher_.snapshot() != nullptr) go_by(*next_config_);
     log(result);
     return result;
 }
@@ -102,7 +130,13 @@ ReloadResult Controller::reload() {
     std::lock_guard one_at_a_time(reload_mutex_);
     ReloadResult result;
     SystemResolver resolver;
-    auto loaded = std::make_shared<LoadResult>(load_config(config_path_, resolver));
+    LoadOptions options;
+    call([&](Controller& self) {
+        const auto& last = self.next_config_ ? self.next_config_ : self.config_;
+        if (last) options.last_addresses = last_addresses(last->backends);
+        return true;
+    });
+    auto loaded = std::make_shared<LoadResult>(load_config(config_path_, resolver, options));
     if (!loaded->ok()) {
         result.diagnostics = loaded->diagnostics;
         call([error = to_string(loaded->diagnostics.front())](Controller& self) {
@@ -116,6 +150,7 @@ ReloadResult Controller::reload() {
             self.take_config(std::move(*loaded), result);
             return true;
         });
+        if (result.outcome == ReloadOutcome::unchanged) error_before.clear();  // it is of this one
         if (result.outcome == ReloadOutcome::published || result.outcome == ReloadOutcome::unchanged)
             wait_for_dataplane(result, error_before);
     }
@@ -130,8 +165,7 @@ void Controller::wait_for_dataplane(ReloadResult& result, const std::string& err
         const auto state = call([&](Controller& self) {
             if (!self.link_->alive()) return Acknowledgement::dataplane_away;
             error = self.link_->statistics().config_error();
-            const uint64_t in_force = self.link_->statistics().header().generation.load(std::memory_order_acquire);
-            return in_force == result.generation ? Acknowledgement::in_force : Acknowledgement::late;
+            return self.follow_generation() ? Acknowledgement::in_force : Acknowledgement::late;
         });
         result.acknowledgement = state.value_or(Acknowledgement::dataplane_away);
         if (result.acknowledgement != Acknowledgement::late) return;

@@ -27,6 +27,27 @@ std::optional<HealthCheck> health_check_of(const Config& config, const ServerVie
     return check;
 }
 
+LastAddresses last_addresses(const SnapshotView& snapshot) {
+    return [servers = servers_of(snapshot)](const std::string& backend, const Server& server) {
+        std::vector<IpAddress> addresses;
+        for (const ServerView& known : servers)
+            if (known.backend == backend && known.name == server.name && known.port == server.port)
+                addresses.push_back(known.address);
+        return addresses;
+    };
+}
+
+LastAddresses last_addresses(std::vector<Backend> backends) {
+    return [backends = std::move(backends)](const std::string& backend, const Server& server) {
+        for (const Backend& known : backends)
+            for (const Server& entry : known.servers)
+                if (known.name == backend && entry.name == server.name && entry.port == server.port &&
+                    entry.host == server.host)
+                    return entry.addresses;
+        return std::vector<IpAddress>();
+    };
+}
+
 std::string endpoint_text(const IpAddress& address, uint16_t port) {
     const std::string text = to_string(address);
     return (address.is_v4() ? text : '[' + text + ']') + ':' + std::to_string(port);

@@ -9,7 +9,7 @@
 #include <millrace/address.h>
 #include <millrace/snapshot.h>
 
-#include "control/config/model.h"
+#include "control/config/load.h"
 
 namespace millrace::control {
 
@@ -27,6 +27,11 @@ std::vector<ServerView> servers_of(const SnapshotView& snapshot);
 
 /// How to probe `server`, with its Host field filled in. Empty when its backend has no health check.
 std::optional<HealthCheck> health_check_of(const Config& config, const ServerView& server);
+
+/// For LoadOptions: the addresses of a server of the same backend, name and port, and, as far as it is known, of the
+/// same host as it was written. (A snapshot does not hold that.)
+LastAddresses last_addresses(const SnapshotView& snapshot);
+LastAddresses last_addresses(std::vector<Backend> backends);
 
 /// "address:port", IPv6 in brackets.
 std::string endpoint_text(const IpAddress& address, uint16_t port);

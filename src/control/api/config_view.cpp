@@ -149,7 +149,7 @@ Json effective_config(Controller& controller) {
                                  {"interface", config.interfaces[route.interface_index].name}});
     for (const Listener& listener : config.listeners) json["listener"].push_back(listener_json(listener));
     for (const Backend& backend : config.backends) json["backend"].push_back(backend_json(backend));
-    return {{"generation", controller.publisher().generation()}, {"config", json}};
+    return {{"generation", controller.config_generation()}, {"config", json}};
 }
 
 }  // namespace millrace::control::api

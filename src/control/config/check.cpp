@@ -103,7 +103,7 @@ class Checker {
     void check_health(const Backend& backend, const std::string& path);
     void check_sources(const Backend& backend, const std::string& path);
     void check_servers(Backend& backend, const std::string& path);
-    void resolve(Server& server, const std::string& path);
+    void resolve(const std::string& backend, Server& server, const std::string& path);
     bool usable(const Backend& backend, const IpAddress& address, std::string& problem) const;
     void check_listeners();
     void check_listener(size_t index);
@@ -376,7 +376,7 @@ void Checker::check_servers(Backend& backend, const std::string& path) {
             if (backend.servers[j].host == server.host && backend.servers[j].port == server.port)
                 warning(here + ".address", "this is the address of server " + in_quotes(backend.servers[j].name) +
                                                " too; one entry with a larger weight does the same");
-        resolve(server, here + ".address");
+        resolve(backend.name, server, here + ".address");
         std::string problem;
         const std::vector<IpAddress> found = server.addresses;
         std::erase_if(server.addresses, [&](const IpAddress& address) { return !usable(backend, address, problem); });
@@ -391,7 +391,7 @@ void Checker::check_servers(Backend& backend, const std::string& path) {
                           " has weight 0, so it takes nothing new; give one a weight above 0");
 }
 
-void Checker::resolve(Server& server, const std::string& path) {
+void Checker::resolve(const std::string& backend, Server& server, const std::string& path) {
     if (const auto literal = parse_ip_address(server.host)) {
         server.addresses = {*literal};
         return;
@@ -400,9 +400,13 @@ void Checker::resolve(Server& server, const std::string& path) {
     server.addresses = resolver_.resolve(server.host, problem);
     std::sort(server.addresses.begin(), server.addresses.end());
     server.addresses.erase(std::unique(server.addresses.begin(), server.addresses.end()), server.addresses.end());
-    if (server.addresses.empty())
-        machine_error(path, "the name " + in_quotes(server.host) + " does not resolve: " + problem +
-                                "; correct it, or write an IP address");
+    if (!server.addresses.empty()) return;
+    problem = "the name " + in_quotes(server.host) + " does not resolve: " + problem + "; ";
+    if (options_.last_addresses) server.addresses = options_.last_addresses(backend, server);
+    if (server.addresses.empty()) return machine_error(path, problem + "correct it, or write an IP address");
+    for (const IpAddress& address : server.addresses)
+        problem += to_string(address) + (&address == &server.addresses.back() ? "" : ", ");
+    warning(path, problem + " of the configuration before goes on to be used");
 }
 
 /// Can a worker connect to `address` from an address that it may use?

@@ -4,6 +4,7 @@
 // Guarantee: a configuration without errors makes a snapshot that SnapshotView::open accepts (publish.h).
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,10 +17,16 @@ namespace millrace::control {
 
 inline constexpr size_t config_text_bytes_max = 4u << 20;
 
+/// The addresses that a server of this backend had when its name last resolved; empty when that is not known.
+using LastAddresses = std::function<std::vector<IpAddress>(const std::string& backend, const Server& server)>;
+
 struct LoadOptions {
     uint32_t core_count = 0;  ///< cores 0…core_count-1 exist; 0: as many as this machine has
     /// --check: what depends on the machine (does a core exist, does a name resolve) is only a warning.
     bool check_only = false;
+    /// Where given, a name that does not resolve is only a warning if there are such addresses: name servers may be
+    /// away.
+    LastAddresses last_addresses = {};
 };
 
 struct LoadResult {

@@ -55,12 +55,14 @@ KeepaliveRecord to_record(const std::optional<Keepalive>& keepalive) {
 
 class Publisher {
   public:
-    Publisher(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle)
+    Publisher(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle,
+              const SnapshotView* in_force)
         : config_(config),
           listeners_(SlotKind::listener, listener_slot_max, is_idle),
           backends_(SlotKind::backend, backend_slot_max, is_idle),
           servers_(SlotKind::server, server_slot_max, is_idle) {
-        if (previous != nullptr) remember(*previous);
+        for (const SnapshotView* snapshot : {previous, in_force})
+            if (snapshot != nullptr) remember(*snapshot);
     }
 
     PublishResult publish() {
@@ -91,7 +93,8 @@ class Publisher {
         if (new_one != nullptr) *new_one = is_new;
         if (!slot && result_.error.empty())
             result_.error = std::string("no free slot for ") + what + " " + std::get<0>(identity) +
-                            ": live relays still hold those of removed ones";
+                            ": those of removed ones are held by live relays, or by configurations that the dataplane "
+                            "has in force or may yet take";
         return slot.value_or(0);
     }
 
@@ -234,8 +237,9 @@ void Publisher::put_listeners() {
 
 }  // namespace
 
-PublishResult to_snapshot(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle) {
-    return Publisher(config, previous, is_idle).publish();
+PublishResult to_snapshot(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle,
+                          const SnapshotView* in_force) {
+    return Publisher(config, previous, is_idle, in_force).publish();
 }
 
 }  // namespace millrace::control

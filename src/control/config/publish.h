@@ -2,8 +2,8 @@
 //
 // A slot is an identity that outlives reloads and restarts of control: statistics, server states and live relays are
 // filed under it. So an entry keeps the slot that the previous snapshot gave to the same name (a server: the same
-// backend, name and address), and a new entry gets a slot that the previous snapshot did not use and that no live relay
-// is filed under.
+// backend, name and address), and a new entry gets one that is free: no snapshot that the dataplane may use has it, and
+// no live relay is filed under it.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ namespace millrace::control {
 
 enum class SlotKind : uint8_t { listener, backend, server };
 
-/// True when no worker has anything open under this slot. Answer true only from statistics of a dataplane that has
-/// adopted the previous snapshot (StatsHeader::generation), or when no dataplane runs.
+/// True when no worker has anything open under this slot, nor will have: no snapshot that the dataplane has in force or
+/// may yet take uses it.
 using SlotIsIdle = std::function<bool(SlotKind, uint16_t slot)>;
 
 struct PublishResult {
@@ -32,9 +32,11 @@ struct PublishResult {
     std::string error;     ///< which kind of slot ran out
 };
 
-/// `config` must come from a LoadResult that is ok(). `previous`: the snapshot in force, or null for a first one.
+/// `config` must come from a LoadResult that is ok(). `previous`: the snapshot published last, or null for a first one.
+/// `in_force`: what the dataplane still runs with if that is another one; its entries keep their slots likewise.
 /// Deterministic: the same configuration on the same previous snapshot gives the same content hash; on the snapshot
 /// that it made itself it gives that snapshot's content again.
-PublishResult to_snapshot(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle);
+PublishResult to_snapshot(const Config& config, const SnapshotView* previous, const SlotIsIdle& is_idle,
+                          const SnapshotView* in_force = nullptr);
 
 }  // namespace millrace::control

@@ -1,5 +1,6 @@
 #include "dataplane/config/runtime_config.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "dataplane/balance/maglev.h"
@@ -18,22 +19,42 @@ uint64_t server_identity(const ServerRecord& server) {
     return siphash13(SipKey{}, bytes);
 }
 
+/// The first key of [dataplane] whose value differs, or null.
+const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) {
+    if (a.core_count != b.core_count || !std::ranges::equal(a.cores, b.cores)) return "cores";
+    if (a.shard_count != b.shard_count) return "shards";
+    if (a.relays_max != b.relays_max) return "relays_max";
+    if (a.chunk_bytes_max != b.chunk_bytes_max) return "chunk_memory";
+    if (a.half_open_max != b.half_open_max) return "half_open_max";
+    if (a.time_wait_max != b.time_wait_max) return "time_wait_max";
+    if (a.idle_sleep_us != b.idle_sleep_us) return "idle_sleep";
+    if (a.send_queue_bytes != b.send_queue_bytes) return "send_queue";
+    if (a.huge_pages != b.huge_pages) return "huge_pages";
+    return nullptr;
+}
+
 /// True when both configurations start the same process: nothing differs that is fixed at start.
 bool same_process_settings(const SnapshotView& a, const SnapshotView& b, std::string& error) {
-    if (std::memcmp(&a.dataplane(), &b.dataplane(), sizeof(DataplaneRecord)) != 0) {
-        error = "[dataplane] settings changed; they take effect when millrace-dataplane is restarted";
+    constexpr const char* remedy = "; that takes effect when millrace-dataplane is restarted";
+    if (const char* key = changed_setting(a.dataplane(), b.dataplane())) {
+        error = std::string("\"") + key + "\" of [dataplane] changed" + remedy;
         return false;
     }
-    bool same = a.interfaces().size() == b.interfaces().size();
-    for (size_t i = 0; same && i < a.interfaces().size(); ++i) {
+    if (a.interfaces().size() != b.interfaces().size()) {
+        error = std::string("the number of interfaces changed") + remedy;
+        return false;
+    }
+    for (size_t i = 0; i < a.interfaces().size(); ++i) {
         const InterfaceRecord& x = a.interfaces()[i];
         const InterfaceRecord& y = b.interfaces()[i];
-        same = a.text(x.device) == b.text(y.device) && x.driver == y.driver && x.memif_server == y.memif_server &&
-               x.vlan == y.vlan && x.mtu == y.mtu && x.queues == y.queues && x.rx_descriptors == y.rx_descriptors &&
-               x.tx_descriptors == y.tx_descriptors;
+        if (a.text(x.device) == b.text(y.device) && x.driver == y.driver && x.memif_server == y.memif_server &&
+            x.vlan == y.vlan && x.mtu == y.mtu && x.queues == y.queues && x.rx_descriptors == y.rx_descriptors &&
+            x.tx_descriptors == y.tx_descriptors)
+            continue;
+        error = "the device of interface \"" + std::string(b.text(y.name)) + "\" changed" + remedy;
+        return false;
     }
-    if (!same) error = "an interface changed; interfaces take effect when millrace-dataplane is restarted";
-    return same;
+    return true;
 }
 
 }  // namespace

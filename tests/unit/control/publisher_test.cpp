@@ -28,7 +28,7 @@ class PublisherTest : public testing::Test {
         return publisher.publish(config_of(sample), all_idle, generation_min, error_);
     }
     static uint16_t slot_of(const Publisher& publisher, const std::string& name) {
-        for (const ServerView& server : servers_of(*publisher.snapshot()))
+        for (const ServerView& server : servers_of(*publisher.published()))
             if (server.name == name) return server.slot;
         return no_slot;
     }
@@ -40,7 +40,7 @@ class PublisherTest : public testing::Test {
 TEST_F(PublisherTest, CountsGenerationsAndKnowsTheSame) {
     Publisher publisher;
     open(publisher);
-    EXPECT_EQ(publisher.snapshot(), nullptr);
+    EXPECT_EQ(publisher.published(), nullptr);
     EXPECT_TRUE(publisher.made_commands());
     EXPECT_EQ(publish(publisher, {}), PublishOutcome::published) << error_;
     EXPECT_EQ(publisher.generation(), 1u);
@@ -88,6 +88,7 @@ TEST_F(PublisherTest, TheNextOwnerOfASlotInheritsNothing) {
     const uint16_t slot = slot_of(publisher, "b");
     publisher.set_server(slot, {AdminState::disabled, ProbeState::down, 0, 1});
     publish(publisher, {.servers = "a"});
+    publisher.acknowledge();
     publish(publisher, {.servers = "ac"});
     ASSERT_EQ(slot_of(publisher, "c"), slot);
     const ServerControl::Value value = publisher.server(slot);
@@ -102,13 +103,40 @@ TEST_F(PublisherTest, FreshWordsCarryNoOverride) {
     EXPECT_EQ(publisher.server(4).weight, ServerControl::weight_of_snapshot);
 }
 
+TEST_F(PublisherTest, ARestartKnowsWhatIsInForce) {
+    {
+        Publisher publisher;
+        open(publisher);
+        publish(publisher, {.servers = "ab"});
+        publisher.acknowledge();
+        publish(publisher, {.servers = "ac"});
+    }
+    Publisher publisher;
+    open(publisher);
+    EXPECT_EQ(publisher.generation(), 2u);
+    ASSERT_NE(publisher.snapshot(), nullptr);
+    EXPECT_EQ(publisher.snapshot()->generation(), 1u);
+    EXPECT_TRUE(publisher.knows(1));
+    EXPECT_TRUE(publisher.knows(2));
+    EXPECT_FALSE(publisher.knows(3));
+    publish(publisher, {.servers = "ad"});
+    EXPECT_EQ(slot_of(publisher, "d"), 3) << "b has 1 and c may get 2";
+    publish(publisher, {.servers = "ab"});
+    EXPECT_EQ(slot_of(publisher, "b"), 1) << "as it has in force";
+    publisher.acknowledge();
+    publisher.show_published();
+    EXPECT_EQ(publisher.snapshot()->generation(), 4u);
+    EXPECT_FALSE(publisher.knows(1));
+    EXPECT_EQ(read_snapshot(run_.directory() + "/config.in_force")->view.generation(), 4u);
+}
+
 TEST_F(PublisherTest, InvalidFilesOfAPredecessorCountAsNone) {
     std::ofstream(run_.directory() + "/config") << "nonsense";
     std::ofstream(run_.directory() + "/commands") << "nonsense";
     Publisher publisher;
     open(publisher);
     EXPECT_TRUE(publisher.made_commands());
-    EXPECT_EQ(publisher.snapshot(), nullptr);
+    EXPECT_EQ(publisher.published(), nullptr);
     EXPECT_EQ(publish(publisher, {}), PublishOutcome::published);
 }
 
@@ -121,7 +149,7 @@ TEST_F(PublisherTest, AFailedWriteLeavesTheOldInForce) {
     EXPECT_EQ(publish(publisher, {.servers = "abc"}), PublishOutcome::failed);
     EXPECT_NE(error_.find("config.new"), std::string::npos) << error_;
     EXPECT_EQ(publisher.generation(), 1u);
-    EXPECT_EQ(servers_of(*publisher.snapshot()).size(), 2u);
+    EXPECT_EQ(servers_of(*publisher.published()).size(), 2u);
     std::filesystem::remove(run_.directory() + "/config.new");
     EXPECT_EQ(publish(publisher, {.servers = "abc"}), PublishOutcome::published);
 }

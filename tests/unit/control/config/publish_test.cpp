@@ -139,7 +139,10 @@ TEST(Publish, SaysWhenSlotsRunOut) {
     const PublishResult result =
         to_snapshot(loaded.config, nullptr, [](SlotKind kind, uint16_t) { return kind != SlotKind::backend; });
     EXPECT_FALSE(result.snapshot.has_value());
-    EXPECT_EQ(result.error, "no free slot for backend quotes: live relays still hold those of removed ones");
+    EXPECT_EQ(
+        result.error,
+        "no free slot for backend quotes: those of removed ones are held by live relays, or by configurations that the "
+        "dataplane has in force or may yet take");
 }
 
 TEST(Publish, TwoServersOfOneAddressHaveASlotEach) {

@@ -73,7 +73,7 @@ TEST_F(SupervisorTest, RefusesAConfigurationAndSaysWhy) {
     place("config", builder_.build(2));
     EXPECT_TRUE(soon([&] { return instance_.stats().config_error[0] != 0; }));
     EXPECT_STREQ(instance_.stats().config_error,
-                 "[dataplane] settings changed; they take effect when millrace-dataplane is restarted");
+                 "\"relays_max\" of [dataplane] changed; that takes effect when millrace-dataplane is restarted");
     EXPECT_EQ(orders_[0].round.load(), 0u);
     EXPECT_EQ(ordered(0), 1u);
 

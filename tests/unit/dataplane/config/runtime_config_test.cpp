@@ -119,27 +119,38 @@ TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
         change(b);
         return b;
     };
-    const std::string settings = "[dataplane] settings changed; they take effect when millrace-dataplane is restarted";
-    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.relays_max = 2000; }), before.get()), settings);
-    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.cores[1] = 1; }), before.get()), settings);
-    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.shard_count = 8; }), before.get()), settings);
+    const std::string remedy = "; that takes effect when millrace-dataplane is restarted";
+    const auto setting = [&](const char* key) { return '"' + std::string(key) + "\" of [dataplane] changed" + remedy; };
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.relays_max = 2000; }), before.get()), setting("relays_max"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.cores[1] = 1; }), before.get()), setting("cores"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.shard_count = 8; }), before.get()), setting("shards"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.half_open_max; }), before.get()), setting("half_open_max"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.time_wait_max; }), before.get()), setting("time_wait_max"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.idle_sleep_us; }), before.get()), setting("idle_sleep"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.send_queue_bytes; }), before.get()), setting("send_queue"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.chunk_bytes_max *= 2; }), before.get()), setting("chunk_memory"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.huge_pages ^= 1; }), before.get()), setting("huge_pages"));
 
-    const std::string interfaces = "an interface changed; interfaces take effect when millrace-dataplane is restarted";
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[0].device = b.text("veth1"); }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[0].driver = Driver::af_packet; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].vlan = 8; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].mtu = 1400; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].queues = 4; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].rx_descriptors = 512; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].tx_descriptors = 512; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].memif_server = 1; }), before.get()), interfaces);
-    EXPECT_EQ(refusal(with([](auto& b) { std::swap(b.interfaces[0], b.interfaces[1]); }), before.get()), interfaces);
+    const auto device = [&](const char* name) {
+        return "the device of interface \"" + std::string(name) + "\" changed" + remedy;
+    };
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[0].device = b.text("veth1"); }), before.get()), device("front"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[0].driver = Driver::af_packet; }), before.get()),
+              device("front"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].vlan = 8; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].mtu = 1400; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].queues = 4; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].rx_descriptors = 512; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].tx_descriptors = 512; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.interfaces[1].memif_server = 1; }), before.get()), device("rear"));
+    EXPECT_EQ(refusal(with([](auto& b) { std::swap(b.interfaces[0], b.interfaces[1]); }), before.get()),
+              device("rear"));
     EXPECT_EQ(refusal(with([](auto& b) {
                           b.interfaces.push_back(b.interfaces[0]);
                           b.interfaces[2].name = b.text("third");
                       }),
                       before.get()),
-              interfaces);
+              "the number of interfaces changed" + remedy);
 
     EXPECT_NE(compiled(with([](auto& b) { b.interfaces[0].name = b.text("outside"); }), before.get()), nullptr)
         << "a name is only a name";

@@ -76,7 +76,7 @@ struct Bench {
     store::ChunkStore chunks;
     Options options;
     Counters counters;
-    Secrets secrets{{1, 2}, {3, 4}, {5, 6}};
+    Secrets secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
     ChallengeBudget challenges;
     TimeUs now = 1'000'000'000;
     std::vector<Pair> pairs;

@@ -266,18 +266,23 @@ TEST(RelayLimits, FullRelayTableResets) {
     scene.expect_idle();
 }
 
-/// Bulk on several relays with an arena that is far too small for all of them.
+/// One shard with little chunk memory.
+void make_memory_short(Scene& scene, uint32_t slabs, uint32_t send_queue_bytes) {
+    scene.config.dataplane.chunk_bytes_max = 1 << 20;
+    scene.config.dataplane.send_queue_bytes = send_queue_bytes;
+    scene.config.dataplane.shard_count = 1;
+    scene.config.dataplane.relays_max = 1024;
+    scene.options.chunk_bytes = slabs * 65536ull;
+}
+
+/// Bulk on several relays with an arena that is far too small for all that their windows promise.
 TEST(RelayLimits, ExhaustedChunksLoseNothing) {
     Scene scene;
-    scene.config.dataplane.chunk_bytes_max = 1 << 20;
-    scene.config.dataplane.send_queue_bytes = 1 << 20;
-    scene.config.dataplane.shard_count = 1;
-    scene.config.dataplane.relays_max = 256;
-    scene.options.chunk_bytes = 6 * 65536;
+    make_memory_short(scene, 17, 1 << 20);
     scene.start();
     Station& server = scene.server(1, [](Peer& peer) {
         if (peer.received.starts_with("GET ") && head_length(peer.received) != 0 && peer.once()) {
-            peer.send(upgrade_answer() + pattern(400'000));
+            peer.send(upgrade_answer() + pattern(1'000'000));
             peer.shutdown();
         }
     });
@@ -289,31 +294,82 @@ TEST(RelayLimits, ExhaustedChunksLoseNothing) {
         EXPECT_TRUE(scene.run(10, [&] { return peer.open_; }));
         peer.pause();
     }
-    scene.run(20);
-    const auto refused = scene.balancer->tcp_counters();
-    EXPECT_GT(refused.send_chunks_exhausted + scene.balancer->worker_total(&relay::WorkerStats::chunks_exhausted), 0u);
-    for (Station* client : clients) client->peers().at(0)->resume();
-    const bool all = scene.run(600, [&] {
+    const auto over = [&] {
         return std::ranges::all_of(clients, [](Station* c) { return c->peers().at(0)->fin || c->peers().at(0)->end_; });
-    });
-    EXPECT_TRUE(all);
-    // A relay that could not even begin is reset; one that has begun loses nothing.
-    size_t whole = 0;
+    };
+    // They read slowly, but they read.
+    for (int i = 0; i < 200 && !over(); ++i) {
+        for (Station* client : clients) client->peers().at(0)->resume();
+        scene.run(0.02);
+        for (Station* client : clients) client->peers().at(0)->pause();
+        scene.run(0.5);
+    }
+    EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::payload_refused_for_memory), 0u);
+    EXPECT_EQ(scene.balancer->worker_total(&relay::WorkerStats::relays_reset_for_memory), 0u);
+    for (Station* client : clients) client->peers().at(0)->resume();
+    EXPECT_TRUE(scene.run(60, over));
     for (Station* client : clients) {
         const Peer& peer = *client->peers().at(0);
-        if (peer.end_) continue;
-        EXPECT_TRUE(peer.received.substr(head_length(peer.received)) == pattern(400'000))
-            << peer.received.size() << (peer.fin ? " FIN" : "");
-        ++whole;
+        EXPECT_TRUE(peer.received.substr(head_length(peer.received)) == pattern(1'000'000)) << peer.received.size();
+        client->peers().at(0)->shutdown();
     }
-    EXPECT_GE(whole, 2u);
-    for (Station* client : clients) client->peers().at(0)->shutdown();
     for (const auto& peer : server.peers()) peer->shutdown();
     scene.expect_idle(60);
-    size_t refused_relays = 0;
+}
+
+TEST(RelayLimits, WhoReadsNothingGivesWayWhenMemoryIsShort) {
+    Scene scene;
+    make_memory_short(scene, 65, 256 << 10);
+    scene.start();
+    Station& server = scene.server(1, echo_upgraded);
+    Station& client = scene.client(1);
+    Peer* far = nullptr;
+    Peer& live = scene.upgraded(client, server, far);
+    // Each window promises 256 KiB, and together they take the 4 MiB.
+    Station& stopped = scene.client(2);
+    for (int i = 0; i < 40; ++i) scene.upgraded(stopped, server, far).pause();
+    for (const auto& peer : server.peers())
+        if (peer != server.peers().front()) peer->send(pattern(1'000'000));
+    for (int i = 0; i < 20; ++i) {
+        live.received.clear();
+        live.send("still served");
+        EXPECT_TRUE(scene.run(0.5, [&] { return live.received == "still served"; })) << i;
+        scene.run(0.2);
+    }
+    const uint64_t reset = scene.balancer->worker_total(&relay::WorkerStats::relays_reset_for_memory);
+    EXPECT_GT(reset, 5u);
+    EXPECT_LT(reset, 35u) << "no more than was needed";
+    Peer* newcomer_far = nullptr;
+    scene.upgraded(client, server, newcomer_far).abort();
+    size_t told = 0;
     for (const RelayEvent& event : scene.balancer->events())
-        refused_relays += event.kind == RelayEventKind::closed && event.reason == CloseReason::no_memory ? 1 : 0;
-    EXPECT_EQ(whole + refused_relays, clients.size());
+        if (event.reason == CloseReason::no_memory) told += event.client == stopped.address() ? 1 : 1000;
+    EXPECT_EQ(told, reset);
+    for (const auto& peer : stopped.peers()) peer->abort();
+    live.abort();
+    scene.expect_idle();
+}
+
+TEST(RelayLimits, HeadsWithoutAnEndGiveWayWhenMemoryIsShort) {
+    Scene scene;
+    make_memory_short(scene, 65, 64 << 10);
+    scene.start();
+    scene.server(1, echo_upgraded);
+    Station& client = scene.client(1);
+    Station& slow = scene.client(2);
+    const std::string head = "GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(16'000, 'a');
+    for (int i = 0; i < 250; ++i) {
+        slow.connect(http_port).send(head);
+        scene.run(0.005);
+    }
+    scene.run(1);
+    EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::refused_for_memory), 0u);
+    EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::relays_reset_for_memory), 0u);
+    Peer& newcomer = client.connect(http_port);
+    newcomer.send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(2, [&] { return status_of(newcomer.received) == 101; }));
+    newcomer.abort();
+    scene.expect_idle(30);
 }
 
 TEST(RelayLimits, ADeviceWithoutRoomHoldsNothingUp) {

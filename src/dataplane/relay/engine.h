@@ -7,6 +7,7 @@
 //   engine_connect.cpp    choosing a server and a source port, retries, ejection
 //   engine_response.cpp   the server's head, answers of our own
 //   engine_pump.cpp       relaying bytes
+//   engine_memory.cpp     what happens when memory runs short
 //   engine_close.cpp      ends
 //   engine_flush.cpp      segments out, timers, the idle sweep
 //   engine_stream.cpp     control's streams and listings
@@ -181,6 +182,12 @@ class Engine {
     void count_bytes(Ref r, Side from, size_t bytes);
     void check_bodies(Ref r);
     uint32_t receive_space(Ref r, Side side);
+
+    // engine_memory.cpp
+    uint32_t queue_limit(const Shard& shard) const;
+    size_t enqueue(Ref r, Side to, std::span<const uint8_t> bytes);
+    uint32_t stalled_bytes(Ref r);
+    void relieve(Shard& shard);
 
     // engine_close.cpp
     void abort_side(Ref r, Side side);

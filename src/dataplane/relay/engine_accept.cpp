@@ -64,7 +64,9 @@ void Engine::on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSeg
 
 void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     const config::Listener* listener = config_->find_listener(entry.local, entry.local_port);
-    const std::optional<Ref> made = listener == nullptr ? std::nullopt : make_relay(shard);
+    const bool scarce = shard.shortage() >= Shortage::scarce;
+    if (scarce) ++stats_.worker.refused_for_memory;
+    const std::optional<Ref> made = listener == nullptr || scarce ? std::nullopt : make_relay(shard);
     if (!made) {
         // The listener is gone, or a limit is reached: tell the client at once instead of letting it wait.
         return reset_stranger(segment, entry.local_id);

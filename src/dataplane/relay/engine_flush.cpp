@@ -36,6 +36,7 @@ bool Engine::poll(TimeUs now) {
         if (tick) {
             poll_half_open(*shard);
             sweep(*shard);
+            relieve(*shard);
             shard->wheel.advance(now / us_per_ms, timer_budget,
                                  [&](uint32_t index, uint32_t generation) { on_timer(*shard, index, generation); });
         }
@@ -226,11 +227,11 @@ void Engine::drain(Ref r, uint32_t now_ms) {
 void Engine::publish_gauges() {
     WorkerStats& worker = stats_.worker;
     worker.chunk_bytes = worker.chunk_slab_bytes = worker.flow_table_bytes = worker.timer_bytes = worker.half_open = 0;
-    worker.timers_exhausted = 0;
-    worker.timers_exhausted = 0;
+    worker.chunk_bytes_free = worker.timers_exhausted = 0;
     for (const Shard* shard : shards_) {
         worker.chunk_bytes += shard->chunks.bytes_in_use();
         worker.chunk_slab_bytes += shard->chunks.bytes_of_slabs();
+        worker.chunk_bytes_free += shard->chunks.bytes_free();
         worker.flow_table_bytes += shard->flows.bytes_in_use();
         worker.timer_bytes += shard->wheel.bytes_in_use();
         worker.timers_exhausted += shard->wheel.exhausted_total();

@@ -13,7 +13,7 @@ namespace millrace::relay {
 size_t Engine::pump(Ref r, Side from, std::span<const uint8_t> bytes) {
     if (r.relay.setup != store::no_chunk) return pump_exchange(r, from, bytes);
     const Side to = other(from);
-    const size_t taken = tcp::send(context(r.shard), r.relay.endpoint(to), bytes);
+    const size_t taken = enqueue(r, to, bytes);
     bytes = bytes.first(taken);
     if (r.relay.has(flag_websocket)) (from == Side::client ? r.relay.cursor_up : r.relay.cursor_down).advance(bytes);
     count_bytes(r, from, taken);
@@ -35,10 +35,9 @@ void Engine::count_bytes(Ref r, Side from, size_t bytes) {
 /// end where their framing says.
 size_t Engine::pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes) {
     Setup& setup = setup_of(r);
-    const tcp::Context ctx = context(r.shard);
-    const tcp::Endpoint to = r.relay.endpoint(other(from));
+    const Side to = other(from);
     if (r.relay.has(flag_websocket) || setup.request_head_length == 0) {
-        const size_t taken = tcp::send(ctx, to, bytes);
+        const size_t taken = enqueue(r, to, bytes);
         if (r.relay.has(flag_websocket))
             (from == Side::client ? r.relay.cursor_up : r.relay.cursor_down).advance(bytes.first(taken));
         count_bytes(r, from, taken);
@@ -48,7 +47,7 @@ size_t Engine::pump_exchange(Ref r, Side from, std::span<const uint8_t> bytes) {
     http::BodyCursor ahead = body;
     http::BodyCursor::Step step = ahead.advance(bytes);
     if (fault(Fault::relay_passes_second_request)) step.bytes = bytes.size();
-    const size_t taken = tcp::send(ctx, to, bytes.first(step.bytes));
+    const size_t taken = enqueue(r, to, bytes.first(step.bytes));
     count_bytes(r, from, taken);
     if (taken < step.bytes) {
         body.advance(bytes.first(taken));
@@ -94,7 +93,7 @@ uint32_t Engine::receive_space(Ref r, Side side) {
     }
     const tcp::Endpoint to = r.relay.endpoint(other(side));
     const uint32_t queued = tcp::send_queue_bytes(to.warm);
-    const uint32_t limit = tcp_options_.receive_window_bytes;
+    const uint32_t limit = queue_limit(r.shard);
     if (fault(Fault::relay_window_ignores_queue)) return limit;
     return queued < limit ? limit - queued : 0;
 }

@@ -42,12 +42,26 @@ struct FlowValue {
     static Side side(uint32_t value) { return static_cast<Side>(value & 1); }
 };
 
+/// How short of chunk memory a shard is (engine_memory.cpp has the policy).
+enum class Shortage : uint8_t {
+    none,
+    low,     ///< less than a quarter is free: windows shrink
+    scarce,  ///< less than an eighth: nobody new, and who accepts nothing gives way
+    dire,    ///< less than a sixteenth: kept for heads and small pushes
+};
+
 struct Shard {
     /// Formats the tables in a fresh region.
     Shard(uint32_t number, store::Region memory, const ShardLimits& limits, TimeUs now);
 
     uint32_t flow_hash(const IpAddress& peer, const IpAddress& local, uint16_t peer_port, uint16_t local_port) const {
         return static_cast<uint32_t>(millrace::flow_hash(flow_key, peer, local, peer_port, local_port));
+    }
+
+    Shortage shortage() const {
+        const uint64_t free = chunks.bytes_free(), total = chunks.bytes_total();
+        if (free >= total / 4) return Shortage::none;
+        return free >= total / 8 ? Shortage::low : free >= total / 16 ? Shortage::scarce : Shortage::dire;
     }
 
     uint32_t number;
@@ -63,6 +77,7 @@ struct Shard {
     IndexQueue ready;          ///< relays to flush
     IndexQueue parked;         ///< relays that wait for a neighbour
     uint32_t sweep = 0;        ///< where the idle sweep goes on
+    uint32_t relief = 0;       ///< where the search for who gives way goes on
     uint64_t connections = 0;  ///< counts connection ids
 };
 

@@ -45,8 +45,11 @@ struct WorkerStats {
     uint64_t streams_open;
     uint64_t relays_exhausted;  ///< connections refused because the relay table or the flow table was full
     uint64_t chunks_exhausted;
+    uint64_t refused_for_memory;       ///< new clients reset while chunk memory was scarce
+    uint64_t relays_reset_for_memory;  ///< relays that held much of it for a peer that made no progress
+    uint64_t payload_refused_for_memory;
     uint64_t timers_exhausted;  ///< deadlines left to the sweep, because the timer wheel was full
-    uint64_t chunk_bytes, chunk_slab_bytes, flow_table_bytes, timer_bytes;
+    uint64_t chunk_bytes, chunk_bytes_free, chunk_slab_bytes, flow_table_bytes, timer_bytes;
     uint64_t half_open, neighbours_evicted;
     uint64_t events_written;
     uint64_t commands_malformed;

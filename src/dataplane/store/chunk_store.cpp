@@ -3,7 +3,6 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <sys/mman.h>
 
 #include <millrace/assert.h>
 
@@ -33,13 +32,16 @@ constexpr uint8_t free_bit = 0x80;
 struct ClassShape {
     uint16_t units;      ///< of one chunk
     uint16_t end_units;  ///< of all chunks in a slab
+    uint32_t share;      ///< bytes of the slab that one chunk costs, with what is left over at the slab's end
 };
 
 constexpr std::array<ClassShape, class_count> class_shapes = [] {
     std::array<ClassShape, class_count> shapes{};
     for (size_t i = 0; i < class_count; ++i) {
         const uint32_t units = chunk_class_bytes[i] / unit_bytes;
-        shapes[i] = {static_cast<uint16_t>(units), static_cast<uint16_t>(slab_units / units * units)};
+        const uint32_t count = slab_units / units;
+        shapes[i] = {static_cast<uint16_t>(units), static_cast<uint16_t>(count * units),
+                     uint32_t{ChunkStore::slab_bytes} / count};
     }
     return shapes;
 }();
@@ -110,15 +112,11 @@ void ChunkStore::unlink(uint32_t& head, uint32_t slab) noexcept {
     if (links.next != 0) slabs_[links.next].prev = links.prev;
 }
 
-// Gives the class a slab, one whose memory is there if possible; 0 when none is left.
+// Gives the class a slab, one that was used before if possible; 0 when none is left.
 uint32_t ChunkStore::cut_slab(uint8_t size_class) noexcept {
     uint32_t slab = empty_;
     if (slab != 0) {
         unlink(empty_, slab);
-    } else if (given_back_ != 0) {
-        slab = given_back_;
-        unlink(given_back_, slab);
-        --given_back_count_;
     } else if (directory_->slabs_cut < slab_count_) {
         slab = directory_->slabs_cut;
     } else {
@@ -138,14 +136,16 @@ ChunkId ChunkStore::allocate(uint32_t payload_bytes) noexcept {
     MILLRACE_ASSERT(payload_bytes - 1 < chunk_payload_max && recovered_);
     const uint32_t bytes = payload_bytes + uint32_t{sizeof(ChunkHeader)};
     const uint32_t short_by = fault(Fault::store_chunk_class_too_small) ? unit_bytes : 0;
-    const uint8_t size_class = class_by_units[(bytes + unit_bytes - 1 - short_by) / unit_bytes];
+    uint8_t size_class = class_by_units[(bytes + unit_bytes - 1 - short_by) / unit_bytes];
 
-    uint32_t& head = with_room_[size_class];
-    const uint32_t slab_number = head != 0 ? head : cut_slab(size_class);
+    uint32_t slab_number = with_room_[size_class] != 0 ? with_room_[size_class] : cut_slab(size_class);
+    // Where no slab is left, a larger chunk than needed does as well.
+    while (slab_number == 0 && ++size_class < class_count) slab_number = with_room_[size_class];
     if (slab_number == 0) {
         ++exhausted_total_;
         return no_chunk;
     }
+    uint32_t& head = with_room_[size_class];
     Slab& slab = slabs_[slab_number];
     uint32_t unit = slab.free_unit;
     if (unit != no_unit) {
@@ -158,6 +158,7 @@ ChunkId ChunkStore::allocate(uint32_t payload_bytes) noexcept {
     ++slab.used;
     if (!has_room(slab)) unlink(head, slab_number);
     bytes_in_use_ += chunk_class_bytes[size_class];
+    bytes_taken_ += class_shapes[size_class].share;
 
     const ChunkId id = id_of(slab_number, unit);
     header(id) = {0, 0, 0, 0, size_class, 0};
@@ -183,6 +184,7 @@ void ChunkStore::free(ChunkId id) noexcept {
     slab.free_unit = static_cast<uint16_t>(id % slab_units);
     --slab.used;
     bytes_in_use_ -= chunk_class_bytes[size_class];
+    bytes_taken_ -= class_shapes[size_class].share;
 
     // An empty slab is for any class again, unless it is the only one of its class with room: the next allocation would
     // cut it anew.
@@ -195,9 +197,9 @@ void ChunkStore::free(ChunkId id) noexcept {
 
 void ChunkStore::begin_recovery() noexcept {
     recovered_ = false;
-    bytes_in_use_ = 0;
+    bytes_in_use_ = bytes_taken_ = 0;
     for (uint32_t& head : with_room_) head = 0;
-    empty_ = given_back_ = given_back_count_ = 0;
+    empty_ = 0;
     for (uint32_t number = static_cast<uint32_t>(directory_slabs(slab_count_)); number < directory_->slabs_cut;
          ++number) {
         Slab& slab = slabs_[number];
@@ -230,6 +232,7 @@ bool ChunkStore::mark_live(ChunkId id) noexcept {
     chunk.size_class = slab.size_class;
     ++slab.used;
     bytes_in_use_ += bytes;
+    bytes_taken_ += class_shapes[slab.size_class].share;
     return true;
 }
 
@@ -256,21 +259,16 @@ void ChunkStore::end_recovery() noexcept {
     recovered_ = true;
 }
 
-uint32_t ChunkStore::release_free_slabs(uint32_t slab_count_max) noexcept {
-    uint32_t released = 0;
-    while (released < slab_count_max && empty_ != 0) {
-        const uint32_t slab = empty_;
-        if (madvise(arena_.data() + size_t{slab} * slab_bytes, slab_bytes, MADV_REMOVE) != 0) break;
-        unlink(empty_, slab);
-        link(given_back_, slab);
-        ++given_back_count_;
-        ++released;
-    }
-    return released;
+uint64_t ChunkStore::bytes_of_slabs() const noexcept {
+    return uint64_t{directory_->slabs_cut} * slab_bytes;
 }
 
-uint64_t ChunkStore::bytes_of_slabs() const noexcept {
-    return uint64_t{directory_->slabs_cut - given_back_count_} * slab_bytes;
+uint64_t ChunkStore::bytes_free() const noexcept {
+    return bytes_total() - bytes_taken_;
+}
+
+uint64_t ChunkStore::bytes_total() const noexcept {
+    return (slab_count_ - directory_slabs(slab_count_)) * slab_bytes;
 }
 
 }  // namespace millrace::store

@@ -39,7 +39,7 @@ struct SlabDirectory;
 
 /// What the directory knows of a slab; units are 128 B from the slab's start.
 struct Slab {
-    uint32_t next, prev;  ///< slabs of the same list (with room, empty, or given back); 0: none
+    uint32_t next, prev;  ///< slabs of the same list (with room, or empty); 0: none
     uint16_t free_unit;   ///< first of the freed chunks, linked by ChunkHeader::next; no_unit: none
     uint16_t fresh_unit;  ///< chunks from here on were never handed out and their headers never written
     uint16_t used;        ///< chunks allocated
@@ -61,8 +61,8 @@ class ChunkStore {
     /// fit the arena.
     static std::optional<ChunkStore> join(std::span<std::byte> arena);
 
-    /// The smallest chunk whose payload capacity is at least `payload_bytes` (1…chunk_payload_max), its header zeroed
-    /// but for `size_class`. no_chunk when the arena is exhausted (counted in `exhausted_total`).
+    /// The smallest chunk that can be had with a payload capacity of at least `payload_bytes` (1…chunk_payload_max),
+    /// its header zeroed but for `size_class`. no_chunk when the arena is exhausted (counted in `exhausted_total`).
     ChunkId allocate(uint32_t payload_bytes) noexcept;
 
     /// Gives a chunk back. Asserts that the id names a live chunk. Unlink it from its record first: a crash between
@@ -78,10 +78,6 @@ class ChunkStore {
 
     /// Rebuilds the free lists from what was not declared live.
     void end_recovery() noexcept;
-
-    /// Gives the memory of up to `slab_count_max` empty slabs back to the system, which takes microseconds each: not
-    /// for the packet path. Returns how many; fewer when fewer are empty or the memory can't be given back.
-    uint32_t release_free_slabs(uint32_t slab_count_max) noexcept;
 
     ChunkHeader& header(ChunkId id) noexcept {
         return *reinterpret_cast<ChunkHeader*>(arena_.data() + size_t{id} * 128);
@@ -103,8 +99,13 @@ class ChunkStore {
 
     /// Bytes of chunks now allocated, headers and class rounding included.
     uint64_t bytes_in_use() const noexcept { return bytes_in_use_; }
-    /// Bytes of slabs cut so far and not given back, with the directory's part: what the arena costs in memory.
+    /// Bytes of slabs cut so far, with the directory's part: what the arena costs in memory. Never less than before:
+    /// what a burst took stays for the next one.
     uint64_t bytes_of_slabs() const noexcept;
+    /// What is left of bytes_total(), the bytes of all slabs that chunks can have: each chunk counts with its part of
+    /// what is left over at the end of its slab. Chunks may be had from it in sizes that its slabs are cut to.
+    uint64_t bytes_free() const noexcept;
+    uint64_t bytes_total() const noexcept;
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
@@ -120,11 +121,10 @@ class ChunkStore {
     Slab* slabs_;  ///< one per slab of the arena, the directory's own included; in the leading slabs
     uint32_t slab_count_;
     uint32_t with_room_[class_count] = {};  ///< heads: slabs of the class with a chunk to give
-    uint32_t empty_ = 0;                    ///< head: slabs of no class, memory still there
-    uint32_t given_back_ = 0;               ///< head: slabs of no class, memory returned to the system
-    uint32_t given_back_count_ = 0;
+    uint32_t empty_ = 0;                    ///< head: slabs that were cut and are of no class now
     bool recovered_ = true;
     uint64_t bytes_in_use_ = 0;
+    uint64_t bytes_taken_ = 0;
     uint64_t exhausted_total_ = 0;
 };
 

@@ -1,0 +1,86 @@
+// What happens when chunk memory runs short. It is shared by all relays of a shard, and a peer that stops reading, or
+// that sends a head without its end, holds some of it for as long as it likes; so few peers could take it all. With
+// less and less of it free (Shortage):
+//
+//   1/4   the windows that we advertise shrink in proportion: bulk slows down, nobody is harmed. What was advertised
+//         before is kept.
+//   1/8   new clients are reset, and relays give way, the largest of some hundred each millisecond, that hold payload
+//   for
+//         a peer which has accepted nothing through several timeouts, or whose request is not whole after a second.
+//   1/16  the rest is for heads and for relays that hold little: who holds more gets nothing more. Payload that comes
+//         all the same is not acknowledged, and its sender sends it again.
+//
+// Each step is counted. Runs on the shard's worker.
+
+#include <algorithm>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/relay/engine.h"
+#include "dataplane/tcp/sender.h"
+
+namespace millrace::relay {
+namespace {
+
+constexpr uint32_t small_queue_bytes = 4096;  // what a relay may always hold
+constexpr uint32_t relief_records = 256;      // looked at in one step
+constexpr uint8_t stalled_timeouts = 3;       // without progress: over a second at least
+constexpr TimeUs head_grace_us = us_per_s;
+
+}  // namespace
+
+/// The most that may wait for one peer; windows are cut to it.
+uint32_t Engine::queue_limit(const Shard& shard) const {
+    const uint32_t limit = tcp_options_.receive_window_bytes;
+    if (shard.shortage() == Shortage::none) return limit;
+    const uint64_t share = limit * shard.chunks.bytes_free() / (shard.chunks.bytes_total() / 4);
+    return std::clamp<uint32_t>(static_cast<uint32_t>(share), std::min(small_queue_bytes, limit), limit);
+}
+
+/// Appends to a side's send queue; returns how many bytes were taken.
+size_t Engine::enqueue(Ref r, Side to, std::span<const uint8_t> bytes) {
+    const tcp::Endpoint ep = r.relay.endpoint(to);
+    const bool large = tcp::send_queue_bytes(ep.warm) + bytes.size() > small_queue_bytes;
+    if (large && r.shard.shortage() == Shortage::dire) {
+        ++stats_.worker.payload_refused_for_memory;
+        return 0;
+    }
+    return tcp::send(context(r.shard), ep, bytes);
+}
+
+/// Bytes that a relay holds without any progress of its peers.
+uint32_t Engine::stalled_bytes(Ref r) {
+    uint32_t bytes = 0;
+    for (const Side side : {Side::client, Side::server}) {
+        const tcp::Endpoint ep = r.relay.endpoint(side);
+        if (r.relay.is_open(side) && !tcp::syn_unacknowledged(ep.hot) && ep.warm.backoff >= stalled_timeouts)
+            bytes += tcp::send_queue_bytes(ep.warm);
+    }
+    if (r.relay.phase == Phase::reading_head) {
+        const Setup& setup = setup_of(r);
+        if (setup.request != store::no_chunk && now_ - setup.started >= head_grace_us)
+            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
+    }
+    return bytes;
+}
+
+/// One step of the search for who gives way.
+void Engine::relieve(Shard& shard) {
+    if (shard.shortage() < Shortage::scarce || fault(Fault::relay_keeps_stalled_readers)) return;
+    const uint32_t end = shard.relays.high_water();
+    uint32_t most = small_queue_bytes, chosen = store::no_index;
+    for (uint32_t left = std::min(end, relief_records); left > 0; --left) {
+        if (shard.relief >= end) shard.relief = 0;
+        const uint32_t index = shard.relief++;
+        shard.relays.prefetch(shard.relief + 4);
+        if (!shard.relays.is_live(index)) continue;
+        const uint32_t bytes = stalled_bytes(ref(shard, index));
+        if (bytes <= most) continue;
+        most = bytes;
+        chosen = index;
+    }
+    if (chosen == store::no_index) return;
+    ++stats_.worker.relays_reset_for_memory;
+    abort(ref(shard, chosen), Closer::balancer, CloseReason::no_memory);
+}
+
+}  // namespace millrace::relay

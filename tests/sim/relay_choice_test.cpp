@@ -285,6 +285,36 @@ TEST(RelayChoice, SourcePortsRunOut) {
     scene.expect_idle();
 }
 
+TEST(RelayChoice, TheSearchForASourcePortIsBoundedAndGoesOnWhereItEnded) {
+    Scene scene;
+    scene.config.dataplane.shard_count = 1;
+    scene.config.dataplane.relays_max = 1024;
+    scene.config.backends[0].source_count = 12;
+    for (uint16_t i = 0; i < 12; ++i)
+        scene.config.sources.push_back(
+            {0, static_cast<uint16_t>(3000 + 20 * i), static_cast<uint16_t>(3019 + 20 * i), 0});
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Station& client = scene.client();
+    const auto tried = [&] { return scene.balancer->stats().backends[0].source_ports_tried.load(); };
+    const auto open = [&](int count) {
+        for (int i = 0; i < count; ++i) client.connect(http_port).send(upgrade_request("/"));
+        scene.run(1);
+    };
+    open(230);
+    EXPECT_EQ(server.peers().size(), 230u);
+    const uint64_t before = tried();
+    open(10);  // eleven of the twelve sources are full
+    EXPECT_EQ(server.peers().size(), 240u);
+    EXPECT_LE(tried() - before, 10 * 2 + 12 * 16u);
+    const uint64_t full = tried();
+    open(100);
+    EXPECT_EQ(server.peers().size(), 240u);
+    EXPECT_LE(tried() - full, 100 * 8 + 256u * 4);
+    for (const auto& peer : client.peers()) peer->abort();
+    scene.expect_idle();
+}
+
 TEST(RelayChoice, ServerWithoutARouteIsUnreachable) {
     Scene scene;
     scene.config.servers[0].address = IpAddress::v4(203, 0, 113, 1);
@@ -300,12 +330,48 @@ TEST(RelayChoice, UnresolvedNeighbourIsWaitedFor) {
     scene.start();
     Peer& peer = scene.client().connect(http_port);
     peer.send(get);
-    scene.run(2.5);
+    scene.run(1.5);
     EXPECT_EQ(peer.received, "");
     scene.server(1, answering(fine));  // now there is someone who answers ARP
     EXPECT_TRUE(scene.run(2, [&] { return status_of(peer.received) == 200; }));
     peer.shutdown();
     scene.expect_idle();
+}
+
+TEST(RelayChoice, AServerThatNobodyAnswersForIsGivenUpBeforeTheTimeout) {
+    Scene scene(2);
+    scene.config.backends[0].connect_timeout_ms = 60'000;
+    scene.config.backends[0].eject_after = 1;
+    scene.start();
+    Station& good = scene.server(2, answering(fine));  // server 1 is not on the link at all
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(status_of(scene.exchange(get, 4)), 200);
+    EXPECT_EQ(good.peers().size(), 2u);
+    EXPECT_EQ(scene.balancer->stats().servers[0].connect_failures, 1u);
+    EXPECT_EQ(scene.balancer->stats().servers[0].ejections, 1u);
+    scene.expect_idle();
+}
+
+TEST(RelayChoice, AnAddressThatNobodyAnswersForGets504) {
+    Scene scene;
+    scene.config.backends[0].connect_timeout_ms = 60'000;
+    scene.start();
+    EXPECT_EQ(status_of(scene.exchange(get, 8)), 504);
+    scene.expect_idle(6);
+    EXPECT_EQ(scene.closing().reason, CloseReason::unreachable);
+}
+
+TEST(RelayChoice, AClientOfAnUnresolvedServerIsServedMeanwhile) {
+    Scene scene;
+    scene.start();
+    Peer& peer = scene.client().connect(http_port);
+    peer.send(get);
+    scene.run(0.5);
+    const uint64_t before = scene.balancer->tcp_counters().segments_out;
+    peer.send("more");
+    scene.run(0.02);
+    EXPECT_GT(scene.balancer->tcp_counters().segments_out, before) << "its bytes are acknowledged at once";
+    peer.abort();
+    scene.expect_idle(1);
 }
 
 TEST(RelayChoice, ReloadLeavesLiveRelaysAlone) {

@@ -94,6 +94,63 @@ TEST(RelayEnds, IdleRelayIsFinishedInOrder) {
     }
 }
 
+TEST(RelayEnds, DurationsAreToldInMilliseconds) {
+    for (const double lifetime : {0.0, 0.7, 2.3}) {
+        Scene scene;
+        scene.start();
+        Station& server = scene.server(1, only_upgrade);
+        scene.run(0.6);
+        Peer* far = nullptr;
+        Peer& near = scene.upgraded(scene.client(), server, far);
+        scene.run(lifetime);
+        near.abort();
+        scene.expect_idle(1);
+        const double told = static_cast<double>(scene.closing().duration_us) / 1e6;
+        EXPECT_NEAR(told, lifetime + 0.01, 0.01);
+    }
+}
+
+TEST(RelayEnds, AVeryOldRelayKeepsTheGreatestAge) {
+    Scene scene;
+    scene.config.listeners[0].idle_timeout_ms = scene.config.backends[0].idle_timeout_ms = 604'800'000;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    for (size_t number = 0; number < scene.balancer->shard_count(); ++number) {
+        relay::Shard& shard = scene.balancer->shard(number);
+        shard.relays.for_each_live(
+            [](uint32_t, relay::Relay& relay) { relay.opened_ms -= relay::Relay::age_ms_max + 1'000'000; });
+    }
+    scene.run(15);
+    near.abort();
+    scene.expect_idle(1);
+    EXPECT_NEAR(static_cast<double>(scene.closing().duration_us), relay::Relay::age_ms_max * 1e3, 20e6);
+}
+
+TEST(RelayEnds, ATimeWaitWithoutAPathIsNotHeld) {
+    Scene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(), server, far);
+    far->shutdown();
+    EXPECT_TRUE(scene.run(1, [&] { return near.fin; }));
+    SnapshotBuilder cut = scene.config;
+    for (LocalAddressRecord& local : cut.local_addresses) local.prefix_length = 24;
+    ASSERT_TRUE(scene.balancer->reload(cut));  // no route leads to either any more
+    near.shutdown();
+    const auto flows = [&] {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < scene.balancer->shard_count(); ++i) sum += scene.balancer->shard(i).flows.size();
+        return sum;
+    };
+    EXPECT_TRUE(scene.run(1, [&] { return flows() == 1; })) << flows();
+    ASSERT_TRUE(scene.balancer->reload(scene.config));
+    EXPECT_TRUE(scene.run(10, [&] { return near.end_ && far->end_; }));
+    scene.expect_idle();
+}
+
 TEST(RelayEnds, ASideThatHasClosedIsNotIdle) {
     Scene scene;
     scene.config.listeners[0].idle_timeout_ms = 4000;
@@ -278,42 +335,36 @@ void make_memory_short(Scene& scene, uint32_t slabs, uint32_t send_queue_bytes) 
 /// Bulk on several relays with an arena that is far too small for all that their windows promise.
 TEST(RelayLimits, ExhaustedChunksLoseNothing) {
     Scene scene;
-    make_memory_short(scene, 17, 1 << 20);
+    make_memory_short(scene, 17, 64 << 10);
     scene.start();
-    Station& server = scene.server(1, [](Peer& peer) {
-        if (peer.received.starts_with("GET ") && head_length(peer.received) != 0 && peer.once()) {
-            peer.send(upgrade_answer() + pattern(1'000'000));
-            peer.shutdown();
-        }
-    });
-    std::vector<Station*> clients;
-    for (uint8_t i = 1; i <= 6; ++i) {
-        clients.push_back(&scene.client(i));
-        Peer& peer = clients.back()->connect(http_port);
-        peer.send(upgrade_request("/"));
-        EXPECT_TRUE(scene.run(10, [&] { return peer.open_; }));
-        peer.pause();
+    Station& server = scene.server(1, only_upgrade);
+    std::vector<Peer*> readers;
+    for (uint8_t i = 1; i <= 24; ++i) {
+        Peer* far = nullptr;
+        readers.push_back(&scene.upgraded(scene.client(i, 4096), server, far));
+        readers.back()->pause();
     }
-    const auto over = [&] {
-        return std::ranges::all_of(clients, [](Station* c) { return c->peers().at(0)->fin || c->peers().at(0)->end_; });
-    };
+    // Each window promises 64 KiB.
+    for (const auto& peer : server.peers()) {
+        peer->send(pattern(300'000));
+        peer->shutdown();
+    }
+    const auto over = [&] { return std::ranges::all_of(readers, [](Peer* p) { return p->fin || p->end_; }); };
     // They read slowly, but they read.
     for (int i = 0; i < 200 && !over(); ++i) {
-        for (Station* client : clients) client->peers().at(0)->resume();
+        scene.run(0.7);
+        for (Peer* peer : readers) peer->resume();
         scene.run(0.02);
-        for (Station* client : clients) client->peers().at(0)->pause();
-        scene.run(0.5);
+        for (Peer* peer : readers) peer->pause();
     }
     EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::payload_refused_for_memory), 0u);
     EXPECT_EQ(scene.balancer->worker_total(&relay::WorkerStats::relays_reset_for_memory), 0u);
-    for (Station* client : clients) client->peers().at(0)->resume();
+    for (Peer* peer : readers) peer->resume();
     EXPECT_TRUE(scene.run(60, over));
-    for (Station* client : clients) {
-        const Peer& peer = *client->peers().at(0);
-        EXPECT_TRUE(peer.received.substr(head_length(peer.received)) == pattern(1'000'000)) << peer.received.size();
-        client->peers().at(0)->shutdown();
+    for (Peer* peer : readers) {
+        EXPECT_TRUE(peer->received == pattern(300'000)) << peer->received.size();
+        peer->shutdown();
     }
-    for (const auto& peer : server.peers()) peer->shutdown();
     scene.expect_idle(60);
 }
 
@@ -384,6 +435,25 @@ TEST(RelayLimits, ADeviceWithoutRoomHoldsNothingUp) {
     EXPECT_TRUE(near.received == pattern(200'000));
     near.shutdown();
     scene.expect_idle();
+}
+
+TEST(RelayLimits, ManyTimersAtOnceAreCaughtUpWith) {
+    Scene scene;
+    scene.config.dataplane.relays_max = 65536;
+    scene.config.dataplane.shard_count = 1;
+    scene.start();
+    store::TimerWheel& wheel = scene.balancer->shard(0).wheel;
+    const uint64_t due = scene.network.now() / us_per_ms + 300;
+    for (uint32_t i = 0; i < 100'000; ++i) ASSERT_TRUE(wheel.schedule(15, 2, due + i % 8));  // of relays long gone
+    const auto lag = [&] {
+        scene.balancer->publish_gauges();
+        return scene.balancer->worker_total(&relay::WorkerStats::timer_lag_ms);
+    };
+    scene.run(0.32);
+    EXPECT_GT(lag(), 2u);
+    scene.run(0.1);
+    EXPECT_EQ(wheel.size(), 0u);
+    EXPECT_LE(lag(), 1u);
 }
 
 TEST(RelayLimits, ATimerWheelWithoutRoomDelaysButDoesNotForget) {

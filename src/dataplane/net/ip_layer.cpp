@@ -54,32 +54,29 @@ const LocalAddressRecord* IpLayer::source_for(uint16_t interface, const IpAddres
     return any;
 }
 
-void IpLayer::on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
+bool IpLayer::on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
     switch (frame.kind) {
         case wire::FrameKind::arp:
-            on_arp(inbound, frame, now);
-            break;
+            return on_arp(inbound, frame, now);
         case wire::FrameKind::ndp_solicitation:
-            on_solicitation(inbound, frame, now);
-            break;
+            return on_solicitation(inbound, frame, now);
         case wire::FrameKind::ndp_advertisement:
-            on_advertisement(inbound, frame.ndp, now);
-            break;
+            return on_advertisement(inbound, frame.ndp, now);
         case wire::FrameKind::icmp_echo_request:
             if (!inbound.learn_only) on_echo_request(inbound, frame);
-            break;
+            return false;
         default:
-            break;
+            return false;
     }
 }
 
-void IpLayer::on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
+bool IpLayer::on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
     const wire::ArpPacket& packet = frame.arp;
     const bool for_us = answers_for(inbound.interface, packet.target, frame.destination_mac);
-    neighbours_.learn(inbound.interface, packet.sender,
-                      {.mac = packet.sender_mac, .solicited = for_us && !packet.is_request}, now);
+    const bool changed = neighbours_.learn(inbound.interface, packet.sender,
+                                           {.mac = packet.sender_mac, .solicited = for_us && !packet.is_request}, now);
     const bool learn_only = inbound.learn_only && !fault(Fault::net_answers_learn_only);
-    if (!packet.is_request || !for_us || learn_only) return;
+    if (!packet.is_request || !for_us || learn_only) return for_us || changed;
     const std::span<uint8_t> room = sink_.reserve(inbound.interface);
     const MacAddress& mac = macs_[inbound.interface];
     const wire::ArpPacket answer{.is_request = false,
@@ -91,14 +88,15 @@ void IpLayer::on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame
         sink_.commit(inbound.interface, length);
         ++counters_.arp_answered;
     }
+    return true;
 }
 
-void IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
+bool IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now) {
     const wire::NdpMessage& question = frame.ndp;
     const bool probe = question.source.is_unspecified();  // duplicate address detection, RFC 4862 §5.4
-    if (!probe && question.has_link_address)
-        neighbours_.learn(inbound.interface, question.source, {.mac = question.link_address}, now);
-    if (inbound.learn_only || !answers_for(inbound.interface, question.target, frame.destination_mac)) return;
+    const bool changed = !probe && question.has_link_address &&
+                         neighbours_.learn(inbound.interface, question.source, {.mac = question.link_address}, now);
+    if (inbound.learn_only || !answers_for(inbound.interface, question.target, frame.destination_mac)) return changed;
     wire::NdpMessage answer;
     answer.source = question.target;
     answer.destination = probe ? wire::all_nodes_address : question.source;
@@ -113,18 +111,19 @@ void IpLayer::on_solicitation(const InboundFrame& inbound, const wire::ParsedFra
         sink_.commit(inbound.interface, length);
         ++counters_.ndp_answered;
     }
+    return true;
 }
 
-void IpLayer::on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now) {
+bool IpLayer::on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now) {
     NeighbourClaim claim{.mac = std::nullopt, .solicited = message.is_solicited, .overrides = message.is_override};
     if (message.has_link_address) claim.mac = message.link_address;
-    neighbours_.learn(inbound.interface, message.target, claim, now);
+    const bool for_us = config_->known_local_id(message.destination) != no_slot;
+    return neighbours_.learn(inbound.interface, message.target, claim, now) || for_us;
 }
 
 void IpLayer::trust_sender(TimeUs now) {
     const std::optional<config::NextHop> hop = config_->routes().lookup(sender_.address);
-    if (hop && hop->interface == sender_.interface)
-        neighbours_.suppose(hop->interface, hop->address, sender_.mac, now);
+    if (hop && hop->interface == sender_.interface) neighbours_.suppose(hop->interface, hop->address, sender_.mac, now);
 }
 
 void IpLayer::on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame) {
@@ -147,7 +146,8 @@ PathState IpLayer::path(const IpAddress& peer, TimeUs now, Path& path) {
     const std::optional<config::NextHop> hop = config_->routes().lookup(peer);
     if (!hop) return PathState::unreachable;
     const MacAddress* mac = neighbours_.resolve(hop->interface, hop->address, now);
-    if (mac == nullptr) return PathState::unresolved;
+    if (mac == nullptr)
+        return neighbours_.is_silent(hop->interface, hop->address, now) ? PathState::silent : PathState::unresolved;
     path = {hop->interface, link_to(hop->interface, *mac)};
     return PathState::ready;
 }

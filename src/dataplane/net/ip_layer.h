@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "dataplane/base/counter.h"
 #include "dataplane/config/runtime_config.h"
 #include "dataplane/net/frame_io.h"
 #include "dataplane/net/neighbour_table.h"
@@ -25,17 +26,18 @@ struct Path {
 enum class PathState : uint8_t {
     ready,
     unresolved,   ///< the neighbour is being asked for: try again when neighbours().changes() moved
+    silent,       ///< so it is, but has not answered for some seconds
     unreachable,  ///< no route leads there
 };
 
 struct IpCounters {
-    uint64_t echo_answered = 0;
-    uint64_t arp_answered = 0;
-    uint64_t ndp_answered = 0;
-    uint64_t solicitations_sent = 0;
-    uint64_t unresolved_dropped = 0;  ///< packets of no relay (SYN-ACK, RST) whose neighbour was not known
-    uint64_t unreachable_dropped = 0;
-    uint64_t no_credit_dropped = 0;  ///< likewise, when the device had no room
+    Counter echo_answered = 0;
+    Counter arp_answered = 0;
+    Counter ndp_answered = 0;
+    Counter solicitations_sent = 0;
+    Counter unresolved_dropped = 0;  ///< packets of no relay (SYN-ACK, RST) whose neighbour was not known
+    Counter unreachable_dropped = 0;
+    Counter no_credit_dropped = 0;  ///< likewise, when the device had no room
 };
 
 class IpLayer {
@@ -47,8 +49,10 @@ class IpLayer {
     /// is new on its link (once: RFC 5227 §2.3, RFC 9131) from the next poll() on when `announce`.
     void set_config(const config::RuntimeConfig& config, bool announce);
 
-    /// Handles an ARP, NDP or ICMP frame. ICMP errors are left to the caller.
-    void on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+    /// Handles an ARP, NDP or ICMP frame. ICMP errors are left to the caller. True when it told something of a
+    /// neighbour that other workers may need: it was meant for us, or it changed what we knew. Of an announcement to
+    /// all that says nothing new here they learn nothing, even where they would: their own questions find out.
+    bool on_frame(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
 
     /// A TCP segment came, to our own MAC address: remembers by which way, for send_or_drop() and trust_sender().
     void note_sender(uint16_t interface, const wire::ParsedFrame& frame) {
@@ -86,9 +90,9 @@ class IpLayer {
     wire::LinkHeader link_to(uint16_t interface, const MacAddress& destination) const;
     bool answers_for(uint16_t interface, const IpAddress& address, const MacAddress& asked) const;
     const LocalAddressRecord* source_for(uint16_t interface, const IpAddress& target) const;
-    void on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
-    void on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
-    void on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now);
+    bool on_arp(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+    bool on_solicitation(const InboundFrame& inbound, const wire::ParsedFrame& frame, TimeUs now);
+    bool on_advertisement(const InboundFrame& inbound, const wire::NdpMessage& message, TimeUs now);
     void on_echo_request(const InboundFrame& inbound, const wire::ParsedFrame& frame);
     void solicit(const Solicitation& question);
     bool announce(const config::LocalAddress& local);

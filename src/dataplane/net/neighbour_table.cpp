@@ -103,22 +103,29 @@ void NeighbourTable::ask(Entry& entry, uint32_t now_ms) {
     if (entry.state == NeighbourState::stale && entry.questions == unicast_questions) {
         entry.state = NeighbourState::incomplete;
         entry.proven = false;
+        entry.questions = 0;
     }
     if (question_count_ == question_max) return;
     const bool unicast = entry.state == NeighbourState::stale;
-    if (unicast) ++entry.questions;
+    if (entry.questions <= broadcast_questions) ++entry.questions;
     entry.asked_ms = now_ms;
     questions_[question_count_++] = {entry.address, entry.interface, unicast ? std::optional(entry.mac) : std::nullopt};
 }
 
-void NeighbourTable::learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now) {
+bool NeighbourTable::is_silent(uint16_t interface, const IpAddress& address, TimeUs now) {
+    const Entry* entry = find(interface, address, to_ms(now));
+    // The one more is asked when the last of them has had its second.
+    return entry != nullptr && entry->state == NeighbourState::incomplete && entry->questions > broadcast_questions;
+}
+
+bool NeighbourTable::learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now) {
     const uint32_t now_ms = to_ms(now);
     Entry* entry = find(interface, address, now_ms);
-    if (entry == nullptr) return;
+    if (entry == nullptr) return false;
     const bool unresolved = entry->state == NeighbourState::incomplete;
-    if (unresolved && !claim.mac) return;
+    if (unresolved && !claim.mac) return false;
     const bool moved = unresolved || (claim.mac && *claim.mac != entry->mac);
-    if (moved && !unresolved && !claim.overrides) return;
+    if (moved && !unresolved && !claim.overrides) return false;
     if (claim.mac) entry->mac = *claim.mac;
     if (claim.solicited || fault(Fault::net_neighbour_confirmed_unasked)) {
         entry->state = NeighbourState::reachable;
@@ -130,6 +137,7 @@ void NeighbourTable::learn(uint16_t interface, const IpAddress& address, const N
         doubt(*entry);
     }
     if (unresolved) ++changes_;
+    return moved || claim.solicited;
 }
 
 void NeighbourTable::suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now) {

@@ -48,6 +48,7 @@ class NeighbourTable {
     static constexpr uint32_t reachable_ms = 30'000;
     static constexpr uint32_t retry_ms = 1'000;
     static constexpr uint8_t unicast_questions = 3;
+    static constexpr uint8_t broadcast_questions = 3;
     /// Most questions between two calls of clear_questions(). What finds no room is asked at a later use: this bounds
     /// the broadcasts that we send when many relays lose their neighbours at once.
     static constexpr size_t question_max = 16;
@@ -61,12 +62,16 @@ class NeighbourTable {
     /// The same of a neighbour that has an entry; null when it has none.
     const MacAddress* known(uint16_t interface, const IpAddress& address, TimeUs now);
 
-    /// A message about a neighbour came. Changes an entry that exists, never makes one.
-    void learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now);
+    /// Whether an unresolved neighbour has left several broadcast questions unanswered: it is probably not there. It is
+    /// asked for nevertheless as long as it is used.
+    bool is_silent(uint16_t interface, const IpAddress& address, TimeUs now);
+
+    /// A message about a neighbour came. Changes an entry that exists, never makes one. True when that changed.
+    bool learn(uint16_t interface, const IpAddress& address, const NeighbourClaim& claim, TimeUs now);
 
     /// A peer that has completed a handshake sends from there: unless something is known of the neighbour, send to
-    /// `mac` and verify it. Anything that is known (even that it doesn't answer) outweighs this, so that a spoofed packet can't
-    /// keep a neighbour's true address out.
+    /// `mac` and verify it. Anything that is known (even that it doesn't answer) outweighs this, so that a spoofed
+    /// packet can't keep a neighbour's true address out.
     void suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now);
 
     /// The questions that the uses since clear_questions() have caused.
@@ -89,7 +94,7 @@ class NeighbourTable {
         NeighbourState state;
         bool in_use;
         bool proven;            // an answer confirmed `mac`, and nothing has put it in doubt since
-        uint8_t questions;      // unanswered unicast ones
+        uint8_t questions;      // unanswered ones of this state
         uint32_t confirmed_ms;  // or made
         uint32_t asked_ms;
         uint32_t used_ms;

@@ -133,8 +133,4 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
     return true;
 }
 
-void stop_eal() {
-    rte_eal_cleanup();
-}
-
 }  // namespace millrace::port

@@ -15,9 +15,6 @@ namespace millrace::port {
 /// rte_openlog_stream set. False, with a reason, when EAL refuses.
 bool start_eal(std::string_view instance, const SnapshotView& config, std::string& error);
 
-/// Stops what start_eal started.
-void stop_eal();
-
 /// The EAL names of the devices behind an interface: the PCI address, or those of its virtual devices. AF_XDP has one
 /// for each queue, because its driver knows only queue counts that ethtool calls "combined", and a veth has none.
 std::vector<std::string> device_names(const SnapshotView& config, const InterfaceRecord& interface);

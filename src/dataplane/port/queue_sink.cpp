@@ -9,40 +9,47 @@ namespace millrace::port {
 
 QueueSink::QueueSink(std::span<const Device> devices, uint16_t queue) {
     queues_.reserve(devices.size());
-    for (const Device& device : devices) queues_.push_back({.pair = device.queues[queue], .frames = {}});
+    for (const Device& device : devices) queues_.push_back({.pair = device.queues[queue], .frames = {}, .spares = {}});
 }
 
 QueueSink::~QueueSink() {
     for (Queue& queue : queues_) {
-        if (queue.reserved != nullptr) rte_pktmbuf_free(queue.reserved);
+        rte_pktmbuf_free_bulk(queue.spares.data(), queue.spare);
         rte_pktmbuf_free_bulk(queue.frames.data(), queue.pending);
     }
 }
 
+void QueueSink::take_spares(Queue& queue) {
+    while (queue.spare < spare_max) {
+        rte_mbuf* frame = rte_pktmbuf_alloc(queue.pair.pool);
+        if (frame == nullptr) break;
+        queue.spares[queue.spare++] = frame;
+    }
+    if (queue.spare == 0) ++out_of_frames_total_;
+}
+
 uint32_t QueueSink::credit(uint16_t interface) {
-    return backlog_max - queues_[interface].pending;
+    Queue& queue = queues_[interface];
+    take_spares(queue);
+    return std::min(backlog_max - queue.pending, queue.spare);
 }
 
 std::span<uint8_t> QueueSink::reserve(uint16_t interface) {
     Queue& queue = queues_[interface];
     if (queue.pending == backlog_max) return {};
-    if (queue.reserved == nullptr) {
-        queue.reserved = rte_pktmbuf_alloc(queue.pair.pool);
-        if (queue.reserved == nullptr) {
-            ++out_of_frames_total_;
-            return {};
-        }
-    }
-    return {rte_pktmbuf_mtod(queue.reserved, uint8_t*), rte_pktmbuf_tailroom(queue.reserved)};
+    if (queue.spare == 0) take_spares(queue);
+    if (queue.spare == 0) return {};
+    rte_mbuf* frame = queue.spares[queue.spare - 1];
+    return {rte_pktmbuf_mtod(frame, uint8_t*), rte_pktmbuf_tailroom(frame)};
 }
 
 void QueueSink::commit(uint16_t interface, size_t length) {
     Queue& queue = queues_[interface];
-    MILLRACE_ASSERT(queue.reserved != nullptr && length <= rte_pktmbuf_tailroom(queue.reserved));
-    queue.reserved->data_len = static_cast<uint16_t>(length);
-    queue.reserved->pkt_len = static_cast<uint32_t>(length);
-    queue.frames[queue.pending++] = queue.reserved;
-    queue.reserved = nullptr;
+    MILLRACE_ASSERT(queue.spare != 0 && length <= rte_pktmbuf_tailroom(queue.spares[queue.spare - 1]));
+    rte_mbuf* frame = queue.spares[--queue.spare];
+    frame->data_len = static_cast<uint16_t>(length);
+    frame->pkt_len = static_cast<uint32_t>(length);
+    queue.frames[queue.pending++] = frame;
     ++packets_total_;
     bytes_total_ += length;
     if (queue.pending % 32 == 0) send_pending(queue);

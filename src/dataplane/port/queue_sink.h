@@ -33,14 +33,17 @@ class QueueSink final : public net::FrameSink {
 
   private:
     static constexpr uint32_t backlog_max = 512;
+    static constexpr uint32_t spare_max = 32;
 
     struct Queue {
         QueuePair pair;
-        rte_mbuf* reserved = nullptr;
         uint32_t pending = 0;
+        uint32_t spare = 0;
         std::array<rte_mbuf*, backlog_max> frames;
+        std::array<rte_mbuf*, spare_max> spares;  ///< taken from the pool ahead, so that credit is never a promise only
     };
 
+    void take_spares(Queue& queue);
     void send_pending(Queue& queue);
 
     std::vector<Queue> queues_;

@@ -25,6 +25,7 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
       random_state_(setup.random_seed),
       connection_id_base_(setup.connection_id_base),
       servers_(server_slot_max),
+      open_elsewhere_(server_slot_max),
       credits_(server_slot_max),
       candidates_(server_slot_max),
       scratch_(rewritten_head_max) {
@@ -68,7 +69,7 @@ uint64_t Engine::random() {
     return random_state_ * 0x2545f4914f6cdd1d;
 }
 
-uint64_t& Engine::phase_gauge(Phase phase) {
+Counter& Engine::phase_gauge(Phase phase) {
     WorkerStats& worker = stats_.worker;
     switch (phase) {
         case Phase::reading_head:

@@ -39,7 +39,9 @@ struct ServerState {
     uint32_t consecutive_failures = 0;
     uint32_t reset_count = 0;  ///< ServerControl's at the last look
     TimeUs ejected_until = 0;
-    uint32_t port_counter = 0;  ///< RFC 6056's counter for this destination
+    uint32_t port_counter = 0;      ///< RFC 6056's counter for this destination
+    TimeUs ports_scarce_until = 0;  ///< a search found no port a moment ago: the next one looks only briefly
+    uint16_t source_at = 0;         ///< the source that the next search begins with
 };
 
 /// Everything that an engine is given at start. All of it outlives the engine.
@@ -110,7 +112,7 @@ class Engine {
         CloseReason reason;
     };
     // What a flush left undone, the gravest last.
-    enum class Outcome : uint8_t { done, wants_credit, unresolved };
+    enum class Outcome : uint8_t { done, wants_credit, unresolved, unreachable };
 
     Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
     tcp::Context context(Shard& shard);
@@ -119,7 +121,7 @@ class Engine {
     ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
     uint64_t random();
     void set_phase(Ref r, Phase phase, TimeUs deadline);
-    uint64_t& phase_gauge(Phase phase);
+    Counter& phase_gauge(Phase phase);
 
     // engine.cpp
     std::optional<uint32_t> find(Shard& shard, uint32_t hash, const Flow& flow);
@@ -151,14 +153,20 @@ class Engine {
     void connect_first(Ref r, const config::Backend& backend);
     void connect(Ref r, const config::Backend& backend, Failure failure);
     bool is_ejected(uint16_t slot) const;
-    uint32_t open_on(uint16_t slot) const;
+    void read_other_counts();
     bool fill_candidates(const config::Backend& backend, Tier tier, const balance::ExcludedSlots& tried);
     std::optional<uint16_t> choose_server(const config::Backend& backend, const Setup& setup);
     OpenResult open_to(Ref r, const IpAddress& server, uint16_t port, uint16_t server_slot,
                        const config::Backend* backend);
-    OpenResult open_from(Ref r, uint16_t local_id, uint16_t port_low, uint16_t port_high, const IpAddress& server,
-                         uint16_t server_port, uint16_t server_slot);
+    struct PortSearch {
+        const IpAddress& server;
+        uint16_t server_port;
+        ServerState& state;
+        uint32_t left;  // ports that may still be tried
+    };
+    OpenResult open_from(Ref r, uint16_t local_id, uint16_t port_low, uint16_t port_high, PortSearch& search);
     void on_server_connected(Ref r);
+    void on_server_unreachable(Ref r);
     void on_connect_failed(Ref r, CloseReason reason);
     void count_success(uint16_t slot);
     TimeUs response_timeout(const Setup& setup) const;
@@ -198,6 +206,7 @@ class Engine {
     void write_event(Ref r, RelayEventKind kind);
 
     // engine_flush.cpp
+    void turn_wheel(Shard& shard);
     void mark_ready(Ref r);
     bool flush_ready(Shard& shard);
     void flush(Ref r);
@@ -239,7 +248,9 @@ class Engine {
     uint64_t seen_neighbour_changes_ = 0;
     TimeUs unparked_at_ = 0;
     TimeUs ticked_at_ = 0;
-    std::vector<ServerState> servers_;         // by slot
+    std::vector<ServerState> servers_;      // by slot
+    std::vector<uint32_t> open_elsewhere_;  // by slot: relays of the other workers; least_conn's servers only
+    size_t other_counts_at_ = 0;
     std::vector<int32_t> credits_;             // round robin, by index of ServerRecord
     std::vector<balance::Server> candidates_;  // scratch of one choice
     std::vector<uint8_t> scratch_;             // one rewritten head

@@ -115,7 +115,7 @@ std::optional<Engine::Ref> Engine::make_relay(Shard& shard) {
     r.relay.server_slot = no_slot;
     r.relay.client_active_ms = now_ms;
     r.relay.server_active_ms = now_ms;
-    r.relay.opened_s = static_cast<uint32_t>(now_ / us_per_s);
+    r.relay.opened_ms = now_ms;
     r.relay.connection_id = connection_id_base_ + ++shard.connections * shard_max + shard.number;
     return r;
 }

@@ -68,8 +68,7 @@ void Engine::write_event(Ref r, RelayEventKind kind) {
     clock_gettime(CLOCK_REALTIME, &wall);  // answered by the vDSO: no system call
     event.unix_time_us = static_cast<uint64_t>(wall.tv_sec) * us_per_s + static_cast<uint64_t>(wall.tv_nsec) / 1000;
     event.connection_id = relay.connection_id;
-    const uint64_t opened_us = uint64_t{relay.opened_s} * us_per_s;
-    event.duration_us = now_ > opened_us ? now_ - opened_us : 0;
+    event.duration_us = relay.age_ms(now_) * us_per_ms;
     event.bytes_up = relay.bytes_up;
     event.bytes_down = relay.bytes_down;
     event.client = relay.client_hot.peer;

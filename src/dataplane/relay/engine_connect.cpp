@@ -8,6 +8,16 @@
 #include "dataplane/tcp/setup.h"
 
 namespace millrace::relay {
+namespace {
+
+constexpr uint32_t port_steps_max = 256;        // flow table lookups of one search
+constexpr uint32_t port_steps_per_source = 16;  // before it tries another address
+constexpr uint32_t port_steps_when_scarce = 8;  // of a search soon after one that found nothing
+constexpr TimeUs ports_scarce_us = 10 * us_per_ms;
+constexpr size_t other_counts_per_ms = 512;  // counters of other workers, each on a cache line of its own
+
+}  // namespace
+
 const config::Backend* Engine::backend_of(const Setup& setup) const {
     for (const config::Backend& backend : config_->backends())
         if (backend.record->slot == setup.backend_slot) return &backend;
@@ -53,10 +63,21 @@ bool Engine::is_ejected(uint16_t slot) const {
     return servers_[slot].ejected_until > now_;
 }
 
-uint32_t Engine::open_on(uint16_t slot) const {
-    uint64_t open = stats_.servers[slot].open;
-    for (const StatsBlock* block : other_stats_) open += block->servers[slot].open;
-    return static_cast<uint32_t>(open);
+/// Reads some of the other workers' counts for least_conn, round and round, so that it takes a small part of a
+/// millisecond however many servers and workers there are: each count is read about every
+/// servers × workers / other_counts_per_ms milliseconds.
+void Engine::read_other_counts() {
+    const std::span<const ServerRecord> servers = config_->snapshot().servers();
+    if (other_stats_.empty() || servers.empty()) return;
+    const size_t budget = std::max<size_t>(other_counts_per_ms / other_stats_.size(), 1);
+    for (size_t left = std::min(budget, servers.size()); left > 0; --left) {
+        if (other_counts_at_ >= servers.size()) other_counts_at_ = 0;
+        const ServerRecord& server = servers[other_counts_at_++];
+        if (config_->backends()[server.backend].record->algorithm != Algorithm::least_conn) continue;
+        uint64_t open = 0;
+        for (const StatsBlock* block : other_stats_) open += block->servers[server.slot].open.load();
+        open_elsewhere_[server.slot] = static_cast<uint32_t>(open);
+    }
 }
 
 /// Fills candidates_ with the backend's servers as `tier` sees them; true when any but those tried may be chosen.
@@ -75,7 +96,11 @@ bool Engine::fill_candidates(const config::Backend& backend, Tier tier, const ba
         if (tier != Tier::enabled) usable = usable && control.probe != ProbeState::down;
         if (tier == Tier::healthy) usable = usable && !is_ejected(server.slot);
         const uint16_t weight = control.weight == ServerControl::weight_of_snapshot ? server.weight : control.weight;
-        candidates_[i] = {.slot = server.slot, .weight = weight, .usable = usable, .open = open_on(server.slot)};
+        candidates_[i] = {
+            .slot = server.slot,
+            .weight = weight,
+            .usable = usable,
+            .open = static_cast<uint32_t>(server_stats(server.slot).open.load()) + open_elsewhere_[server.slot]};
         any = any || balance::eligible(candidates_[i], tried);
     }
     return any;
@@ -96,49 +121,67 @@ std::optional<uint16_t> Engine::choose_server(const config::Backend& backend, co
                          {.hash = setup.balance_hash, .random = random(), .excluded = setup.tried});
 }
 
+/// Looks for a free source port, a few at a time at each source address in turn, and remembers where it ended: the next
+/// search goes on there. So neither many full addresses nor a nearly full one hold up the worker for long; a server for
+/// which nothing was found within the limit counts as exhausted for now.
 Engine::OpenResult Engine::open_to(Ref r, const IpAddress& server, uint16_t port, uint16_t server_slot,
                                    const config::Backend* backend) {
     const std::optional<config::NextHop> hop = config_->routes().lookup(server);
     if (!hop) return OpenResult::unreachable;
-    OpenResult result = OpenResult::unreachable;
-    if (backend != nullptr && !backend->sources.empty()) {
-        for (const SourceRecord& source : backend->sources) {
-            const uint16_t local_id = config_->local_id_of_record(source.local_address);
-            if (config_->local_addresses()[local_id].address.is_v4() != server.is_v4()) continue;
-            result = open_from(r, local_id, source.port_low, source.port_high, server, port, server_slot);
-            if (result == OpenResult::opened) break;
-        }
-        return result;
-    }
+    const auto pool = backend == nullptr ? std::span<const SourceRecord>{} : backend->sources;
     const auto locals = config_->local_addresses();
-    for (size_t id = 0; id < locals.size() && result != OpenResult::opened; ++id) {
+    const size_t count = pool.empty() ? locals.size() : pool.size();
+    ServerState& state = servers_[server_slot];
+    PortSearch search{.server = server,
+                      .server_port = port,
+                      .state = state,
+                      .left = now_ < state.ports_scarce_until ? port_steps_when_scarce : port_steps_max};
+    const uint32_t limit = search.left;
+    OpenResult result = OpenResult::unreachable;
+    for (size_t visited = 0; visited < count && search.left > 0; ++visited) {
+        if (state.source_at >= count || fault(Fault::relay_source_search_starts_over)) state.source_at = 0;
+        uint16_t id = state.source_at;
+        SourceRecord range{.local_address = 0, .port_low = 1, .port_high = 65535, .reserved = 0};
+        if (!pool.empty()) {
+            range = pool[state.source_at];
+            id = config_->local_id_of_record(range.local_address);
+        }
         const config::LocalAddress& local = locals[id];
-        if (!local.present || local.interface != hop->interface || local.address.is_v4() != server.is_v4()) continue;
-        result = open_from(r, static_cast<uint16_t>(id), 1, 65535, server, port, server_slot);
+        const bool fits = local.address.is_v4() == server.is_v4() &&
+                          (!pool.empty() || (local.present && local.interface == hop->interface));
+        if (fits) result = open_from(r, id, range.port_low, range.port_high, search);
+        if (result == OpenResult::opened) break;
+        ++state.source_at;
     }
+    if (backend != nullptr) stats_.backends[backend->record->slot].source_ports_tried += limit - search.left;
+    if (result == OpenResult::no_port) state.ports_scarce_until = now_ + ports_scarce_us;
     return result;
 }
 
 Engine::OpenResult Engine::open_from(Ref r, uint16_t local_id, uint16_t port_low, uint16_t port_high,
-                                     const IpAddress& server, uint16_t server_port, uint16_t server_slot) {
+                                     PortSearch& search) {
     Shard& shard = r.shard;
     const IpAddress& local = config_->local_addresses()[local_id].address;
-    uint32_t unused_counter = 0;
-    uint32_t& counter = server_slot == no_slot ? unused_counter : servers_[server_slot].port_counter;
-    SourcePortWalk walk(port_classes_.class_for(server, server_port, local, shard.number),
-                        source_port_offset(shard.flow_key, local, server, server_port), counter);
-    while (const std::optional<uint16_t> port = walk.next()) {
-        if (*port < port_low || *port > port_high) continue;
+    const auto ports = port_classes_.class_for(search.server, search.server_port, local, shard.number);
+    const auto first = std::ranges::lower_bound(ports, port_low), last = std::ranges::upper_bound(ports, port_high);
+    SourcePortWalk walk(std::span(first, last),
+                        source_port_offset(shard.flow_key, local, search.server, search.server_port),
+                        search.state.port_counter);
+    for (uint32_t steps = std::min(search.left, port_steps_per_source); steps > 0; --steps) {
+        const std::optional<uint16_t> port = walk.next();
+        if (!port) break;
+        --search.left;
         if (config_->find_listener(local, *port) != nullptr) continue;
-        const uint32_t hash = shard.flow_hash(server, local, server_port, *port);
-        if (find(shard, hash, {server, server_port, *port, local_id})) continue;
+        const uint32_t hash = shard.flow_hash(search.server, local, search.server_port, *port);
+        if (find(shard, hash, {search.server, search.server_port, *port, local_id})) continue;
         if (!shard.flows.insert(hash, FlowValue::pack(r.index, Side::server))) {
             ++stats_.worker.relays_exhausted;
-            return OpenResult::no_port;
+            break;
         }
-        counter += walk.tried();
+        search.state.port_counter += walk.tried();
         const tcp::Context ctx = context(shard);
-        const tcp::Tuple tuple{.local = local, .peer = server, .local_port = *port, .peer_port = server_port};
+        const tcp::Tuple tuple{
+            .local = local, .peer = search.server, .local_port = *port, .peer_port = search.server_port};
         r.relay.server_hot = {};
         r.relay.server_warm = {};
         tcp::open_active(ctx, r.relay.endpoint(Side::server), tuple, local_id, shard.time_wait.take(ctx, tuple));
@@ -146,6 +189,7 @@ Engine::OpenResult Engine::open_from(Ref r, uint16_t local_id, uint16_t port_low
         mark_ready(r);
         return OpenResult::opened;
     }
+    search.state.port_counter += walk.tried();
     return OpenResult::no_port;
 }
 
@@ -170,6 +214,12 @@ TimeUs Engine::response_timeout(const Setup& setup) const {
     return (backend == nullptr ? 10'000 : backend->record->upgrade_timeout_ms) * us_per_ms;
 }
 
+/// No route leads to the server, or nobody there answers to its address.
+void Engine::on_server_unreachable(Ref r) {
+    if (r.relay.phase == Phase::stream) return close_stream(r, StreamEnd::unreachable);
+    on_connect_failed(r, CloseReason::unreachable);
+}
+
 /// Nothing of an answer has gone to the client yet, so another server may serve it.
 void Engine::on_connect_failed(Ref r, CloseReason reason) {
     Setup& setup = setup_of(r);
@@ -177,7 +227,7 @@ void Engine::on_connect_failed(Ref r, CloseReason reason) {
     ++server_stats(r.relay.server_slot).connect_failures;
     count_failure(r.relay.server_slot, backend);
     abort_side(r, Side::server);
-    const Failure failure{static_cast<uint16_t>(reason == CloseReason::connect_timeout ? 504 : 502), reason};
+    const Failure failure{static_cast<uint16_t>(reason == CloseReason::connect_refused ? 502 : 504), reason};
     if (backend == nullptr || setup.retries_left == 0) return answer_error(r, failure.status, failure.reason);
     --setup.retries_left;
     ++stats_.backends[setup.backend_slot].retries;

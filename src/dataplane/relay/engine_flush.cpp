@@ -14,7 +14,8 @@ namespace {
 
 constexpr uint32_t flush_burst = 64;         // relays flushed between two looks at the devices
 constexpr uint32_t segments_per_flush = 32;  // of one side, so that bulk leaves room for the others
-constexpr uint32_t timer_budget = 256;       // wheel entries a poll
+constexpr uint32_t timer_budget = 256;       // wheel entries a millisecond, and as many for each one they are behind
+constexpr uint64_t timer_lag_max = 63;       // milliseconds that count for that: a poll takes some milliseconds at most
 constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
 constexpr TimeUs tick_us = us_per_ms;
 constexpr uint32_t sweep_ticks = 10'000;  // ticks for one pass over all records
@@ -25,7 +26,10 @@ bool Engine::poll(TimeUs now) {
     now_ = now;
     bool worked = poll_commands();
     const bool tick = now - ticked_at_ >= tick_us;
-    if (tick) ticked_at_ = now;
+    if (tick) {
+        ticked_at_ = now;
+        read_other_counts();
+    }
     const bool neighbours_changed = ip_.neighbours().changes() != seen_neighbour_changes_;
     const bool unpark_all = neighbours_changed || now - unparked_at_ >= unpark_interval_us;
     if (unpark_all) {
@@ -37,8 +41,7 @@ bool Engine::poll(TimeUs now) {
             poll_half_open(*shard);
             sweep(*shard);
             relieve(*shard);
-            shard->wheel.advance(now / us_per_ms, timer_budget,
-                                 [&](uint32_t index, uint32_t generation) { on_timer(*shard, index, generation); });
+            turn_wheel(*shard);
         }
         if (unpark_all) unpark(*shard);
         worked = flush_ready(*shard) || worked;
@@ -47,8 +50,15 @@ bool Engine::poll(TimeUs now) {
     return worked;
 }
 
+void Engine::turn_wheel(Shard& shard) {
+    const uint64_t now_ms = now_ / us_per_ms;
+    const uint64_t behind = std::min(now_ms - shard.wheel.current_ms(), timer_lag_max);
+    shard.wheel.advance(now_ms, timer_budget * static_cast<uint32_t>(behind + 1),
+                        [&](uint32_t index, uint32_t generation) { on_timer(shard, index, generation); });
+}
+
 void Engine::mark_ready(Ref r) {
-    if (r.relay.has(flag_ready) || r.relay.has(flag_parked)) return;
+    if (r.relay.has(flag_ready)) return;
     r.relay.set(flag_ready);
     r.shard.ready.push(r.index);
 }
@@ -65,13 +75,16 @@ bool Engine::flush_ready(Shard& shard) {
 void Engine::flush(Ref r) {
     Outcome outcome = Outcome::done;
     for (const Side side : {Side::server, Side::client}) outcome = std::max(outcome, flush_side(r, side));
-    if (!r.relay.any_open()) return finish(r);
+    // One that is parked is freed when it leaves that queue.
+    if (!r.relay.any_open() && !r.relay.has(flag_parked)) return finish(r);
     r.relay.clear(flag_ready);
-    if (outcome == Outcome::unresolved) {
+    if (outcome == Outcome::unresolved && !r.relay.has(flag_parked)) {
         r.relay.set(flag_parked);
         r.shard.parked.push(r.index);
     } else if (outcome == Outcome::wants_credit) {
         mark_ready(r);
+    } else if (outcome == Outcome::unreachable) {
+        on_server_unreachable(r);
     }
     schedule(r);
 }
@@ -85,11 +98,17 @@ Engine::Outcome Engine::flush_side(Ref r, Side side) {
     if (ep.hot.state != tcp::State::time_wait && !tcp::flush(ctx, ep, space, 0, [](const auto&) {}).wants_credit)
         return Outcome::done;
     net::Path path;
-    if (ip_.path(ep.hot.peer, now_, path) != net::PathState::ready) return Outcome::unresolved;
-    const uint32_t credit = std::min(ip_.credit(path), segments_per_flush);
-    const tcp::FlushResult result =
-        tcp::flush(ctx, ep, space, credit, [&](wire::OutboundSegment& segment) { ip_.send(path, segment); });
-    if (result.wants_credit) return Outcome::wants_credit;
+    const net::PathState state = ip_.path(ep.hot.peer, now_, path);
+    if (state == net::PathState::ready) {
+        const uint32_t credit = std::min(ip_.credit(path), segments_per_flush);
+        const tcp::FlushResult result =
+            tcp::flush(ctx, ep, space, credit, [&](wire::OutboundSegment& segment) { ip_.send(path, segment); });
+        if (result.wants_credit) return Outcome::wants_credit;
+    } else if (ep.hot.state != tcp::State::time_wait) {
+        const bool gives_up = ep.hot.state == tcp::State::syn_sent && state != net::PathState::unresolved;
+        return gives_up ? Outcome::unreachable : Outcome::unresolved;
+    }
+    // Without a path its last ACK is lost: the table repeats it when the peer's FIN comes again.
     if (ep.hot.state == tcp::State::time_wait) {
         r.shard.time_wait.insert(ctx, ep, config_->local_addresses()[ep.hot.local_id].address);
         side_done(r, side);
@@ -139,8 +158,6 @@ void Engine::on_deadlines(Ref r) {
     }
     if (r.relay.any_open() && r.relay.setup != store::no_chunk && setup_of(r).deadline <= now_) on_phase_deadline(r);
     mark_ready(r);
-    // A parked relay is not flushed, but its other deadlines go on.
-    if (r.relay.has(flag_parked)) schedule(r);
 }
 
 void Engine::on_phase_deadline(Ref r) {
@@ -200,6 +217,7 @@ void Engine::sweep_one(Ref r) {
         if (r.relay.is_open(side)) tcp::on_sweep(context(r.shard), r.relay.endpoint(side));
     if (r.relay.phase != Phase::relaying && r.relay.phase != Phase::answering) return;
     const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
+    if (r.relay.age_ms(now_) > Relay::age_ms_max) r.relay.opened_ms = now_ms - Relay::age_ms_max;
     const uint32_t client_silence_ms = now_ms - r.relay.client_active_ms;
     if (r.relay.has(flag_drain_sent)) {
         if (client_silence_ms > linger_us / us_per_ms) abort(r, Closer::balancer, CloseReason::idle_timeout);
@@ -227,13 +245,14 @@ void Engine::drain(Ref r, uint32_t now_ms) {
 void Engine::publish_gauges() {
     WorkerStats& worker = stats_.worker;
     worker.chunk_bytes = worker.chunk_slab_bytes = worker.flow_table_bytes = worker.timer_bytes = worker.half_open = 0;
-    worker.chunk_bytes_free = worker.timers_exhausted = 0;
+    worker.chunk_bytes_free = worker.timers_exhausted = worker.timer_lag_ms = 0;
     for (const Shard* shard : shards_) {
         worker.chunk_bytes += shard->chunks.bytes_in_use();
         worker.chunk_slab_bytes += shard->chunks.bytes_of_slabs();
         worker.chunk_bytes_free += shard->chunks.bytes_free();
         worker.flow_table_bytes += shard->flows.bytes_in_use();
         worker.timer_bytes += shard->wheel.bytes_in_use();
+        worker.timer_lag_ms = std::max<uint64_t>(worker.timer_lag_ms, now_ / us_per_ms - shard->wheel.current_ms());
         worker.timers_exhausted += shard->wheel.exhausted_total();
         worker.half_open += shard->half_open.size();
     }

@@ -96,7 +96,7 @@ ConnectionRecord Engine::describe(Ref r) {
     record.connection_id = relay.connection_id;
     record.bytes_up = relay.bytes_up;
     record.bytes_down = relay.bytes_down;
-    record.age_ms = now_ / us_per_ms - std::min(now_ / us_per_ms, uint64_t{relay.opened_s} * 1000);
+    record.age_ms = relay.age_ms(now_);
     record.client = relay.client_hot.peer;
     record.client_port = relay.client_hot.peer_port;
     const auto locals = config_->local_addresses();

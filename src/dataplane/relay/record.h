@@ -45,7 +45,7 @@ enum class Phase : uint8_t {
 
 enum RelayFlag : uint16_t {
     flag_ready = 0x01,           ///< stands in the ready queue
-    flag_parked = 0x02,          ///< stands in the queue of those whose neighbour is unresolved
+    flag_parked = 0x02,          ///< stands in the queue of those one of whose neighbours is unresolved
     flag_client_open = 0x04,     ///< the client's endpoint is in the flow table
     flag_server_open = 0x08,     ///< the server's endpoint is in the flow table
     flag_websocket = 0x10,       ///< a 101 was passed on: the cursors follow frames
@@ -79,12 +79,15 @@ struct Relay {
     tcp::EndpointWarm client_warm;
     tcp::EndpointWarm server_warm;
     ws::FrameCursor cursor_down;
-    uint32_t opened_s;  ///< CLOCK_MONOTONIC seconds when the client connected
+    uint32_t opened_ms;  ///< low 32 bits of when the client connected; no longer ago than age_ms_max
 
     tcp::Endpoint endpoint(Side side) {
         return side == Side::client ? tcp::Endpoint{client_hot, client_warm} : tcp::Endpoint{server_hot, server_warm};
     }
     tcp::EndpointHot& hot(Side side) { return side == Side::client ? client_hot : server_hot; }
+    /// The sweep holds older relays at the age that 32 bits can tell.
+    static constexpr uint32_t age_ms_max = 49u * 24 * 3600 * 1000;
+    uint32_t age_ms(TimeUs now) const { return static_cast<uint32_t>(now / us_per_ms) - opened_ms; }
     bool is_open(Side side) const { return has(side == Side::client ? flag_client_open : flag_server_open); }
     bool any_open() const { return (flags & (flag_client_open | flag_server_open)) != 0; }
     bool has(RelayFlag flag) const { return (flags & flag) != 0; }

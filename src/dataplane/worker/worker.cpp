@@ -8,9 +8,11 @@
 namespace millrace::worker {
 namespace {
 
-bool is_neighbour_message(wire::FrameKind kind) {
-    return kind == wire::FrameKind::arp || kind == wire::FrameKind::ndp_solicitation ||
-           kind == wire::FrameKind::ndp_advertisement;
+constexpr uint32_t shared_per_ms = 64;  // neighbours' messages to the other workers: a fraction of their inboxes
+
+/// The first segment of a connection from a peer.
+bool is_opening(const wire::TcpSegment& segment) {
+    return segment.has(wire::tcp_syn) && !segment.has(wire::tcp_ack);
 }
 
 }  // namespace
@@ -71,8 +73,23 @@ void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16
     for (size_t i = 0; i < frames.size(); ++i) {
         if (others[i] != nobody_else) continue;
         const bool told = handle(frames[i], shards[i], now);
-        if (told && !frames[i].learn_only && !fault(Fault::worker_neighbour_message_kept)) others[i] = everybody;
+        if (told && !frames[i].learn_only && may_share(now) && !fault(Fault::worker_neighbour_message_kept))
+            others[i] = everybody;
     }
+}
+
+/// A flood of them must not displace the frames of flows in the others' inboxes.
+bool Worker::may_share(TimeUs now) {
+    if (now / us_per_ms != shared_ms_) {
+        shared_ms_ = now / us_per_ms;
+        shared_ = 0;
+    }
+    if (shared_ == shared_per_ms) {
+        ++stats_.worker.neighbour_messages_kept;
+        return false;
+    }
+    ++shared_;
+    return true;
 }
 
 uint16_t Worker::local_id(const IpAddress& destination) {
@@ -96,13 +113,16 @@ bool Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs 
         ++stats_.worker.not_ours_dropped;
         return false;
     }
-    if (parsed_.kind != wire::FrameKind::tcp) {
-        ip_.on_frame(frame, parsed_, now);
-        return is_neighbour_message(parsed_.kind);
-    }
+    if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now);
     const wire::TcpSegment& segment = parsed_.tcp;
     const uint16_t local = local_id(segment.destination);
     if (local == no_slot || shard == nullptr) {
+        ++stats_.worker.not_ours_dropped;
+        return false;
+    }
+    // The strong host model (RFC 1122 §3.3.4.2) for whoever comes new: a listener on an inner address is not for those
+    // on the outer link. Connections go on by whatever way their packets take.
+    if (is_opening(segment) && config_->local_addresses()[local].interface != frame.interface) {
         ++stats_.worker.not_ours_dropped;
         return false;
     }

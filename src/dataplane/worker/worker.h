@@ -64,6 +64,7 @@ class Worker {
   private:
     bool handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
     relay::Shard* shard_of(const wire::FlowKey& key, uint16_t& owner) const;
+    bool may_share(TimeUs now);
     uint16_t local_id(const IpAddress& destination);
 
     uint16_t index_;
@@ -80,6 +81,8 @@ class Worker {
     wire::ParsedFrame parsed_;
     IpAddress last_destination_;
     uint16_t last_local_id_ = no_slot;
+    uint64_t shared_ms_ = 0;
+    uint32_t shared_ = 0;  // in that millisecond
 };
 
 }  // namespace millrace::worker

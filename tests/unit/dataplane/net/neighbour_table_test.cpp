@@ -170,6 +170,31 @@ TEST_F(NeighbourTableTest, IsUnresolvedAfterThreeUnansweredQuestions) {
     EXPECT_EQ(use(3000).size(), 3u) << "three again";
 }
 
+TEST_F(NeighbourTableTest, IsSilentAfterThreeUnansweredBroadcasts) {
+    use(3000);
+    EXPECT_FALSE(table_.is_silent(0, peer, now_)) << "the third question has its second, too";
+    resolve();
+    EXPECT_TRUE(table_.is_silent(0, peer, now_));
+    EXPECT_EQ(use(3000), (std::vector{0, 1000, 2000})) << "asked once a second nevertheless";
+    answer();
+    EXPECT_FALSE(table_.is_silent(0, peer, now_));
+    wait(30'001);
+    use(3000);
+    resolve();
+    EXPECT_EQ(state(), NeighbourState::incomplete);
+    EXPECT_FALSE(table_.is_silent(0, peer, now_)) << "unicast questions are not broadcasts";
+    EXPECT_FALSE(table_.is_silent(0, IpAddress::v4(198, 18, 0, 10), now_));
+}
+
+TEST_F(NeighbourTableTest, TellsWhatChangesAnEntry) {
+    EXPECT_FALSE(table_.learn(0, peer, {.mac = mac_a}, now_)) << "nobody wants it";
+    resolve();
+    EXPECT_TRUE(table_.learn(0, peer, {.mac = mac_a, .solicited = true}, now_));
+    EXPECT_FALSE(table_.learn(0, peer, {.mac = mac_a}, now_));
+    EXPECT_FALSE(table_.learn(0, peer, {.mac = mac_b, .overrides = false}, now_));
+    EXPECT_TRUE(table_.learn(0, peer, {.mac = mac_b}, now_));
+}
+
 TEST_F(NeighbourTableTest, FollowsANeighbourThatMoves) {
     make_reachable();
     wait(5000);

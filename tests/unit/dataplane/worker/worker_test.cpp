@@ -103,12 +103,12 @@ class WorkerTest : public ::testing::Test {
         while (owner(from, to, port) != 0) ++from;
         return from;
     }
-    static Frame arp_request(const MacAddress& to = wire::broadcast_mac) {
+    static Frame arp_request(const MacAddress& to = wire::broadcast_mac, const char* target = "198.18.0.1") {
         const wire::ArpPacket packet{.is_request = true,
                                      .sender_mac = peer_mac,
                                      .sender = ip("198.18.0.9"),
                                      .target_mac = {},
-                                     .target = ip("198.18.0.1")};
+                                     .target = ip(target)};
         return written([&](auto room, auto& link) { return wire::write_arp(room, link, packet); }, to);
     }
     uint64_t drops(DropReason reason) { return stats_->worker.drops[static_cast<size_t>(reason)]; }
@@ -184,6 +184,28 @@ TEST_F(WorkerTest, GivesNeighboursMessagesToEverybody) {
     EXPECT_TRUE(silent());
 }
 
+TEST_F(WorkerTest, KeepsNeighboursMessagesThatConcernNobodyHere) {
+    EXPECT_EQ(receive(arp_request(wire::broadcast_mac, "198.18.0.8")), nobody_else);
+    wire::NdpMessage message;
+    message.source = message.target = ip("2001:db8::9");
+    message.destination = wire::all_nodes_address;
+    message.has_link_address = true;
+    message.link_address = peer_mac;
+    EXPECT_EQ(receive(written([&](auto room, auto& link) { return wire::write_ndp_advertisement(room, link, message); },
+                              wire::multicast_mac(message.destination))),
+              nobody_else);
+}
+
+TEST_F(WorkerTest, SharesAFloodOfNeighboursMessagesInPart) {
+    for (int ms = 0; ms < 2; ++ms) {
+        uint32_t shared = 0;
+        for (int i = 0; i < 1000; ++i) shared += receive(arp_request()) == everybody ? 1 : 0;
+        EXPECT_EQ(shared, 64u);
+        now_ += us_per_ms;
+    }
+    EXPECT_EQ(stats_->worker.neighbour_messages_kept, 2 * (1000u - 64u));
+}
+
 TEST_F(WorkerTest, KeepsCopiesOfNeighboursMessages) {
     EXPECT_EQ(receive(arp_request(), 0, true), nobody_else);
     EXPECT_TRUE(silent());
@@ -235,10 +257,13 @@ TEST_F(WorkerTest, CountsWhatIsNotOurs) {
     EXPECT_TRUE(silent());
 }
 
-TEST_F(WorkerTest, ServesEveryAddressOnEveryLink) {
-    EXPECT_EQ(receive(syn(port_of_mine("198.18.1.1", 81), "198.18.1.1", 81)), nobody_else);
-    EXPECT_EQ(all_drops(), 0u);
-    EXPECT_EQ(sent().size(), 1u);
+TEST_F(WorkerTest, OpensConnectionsOnlyByTheInterfaceOfTheAddress) {
+    receive(syn(port_of_mine("198.18.1.1", 81), "198.18.1.1", 81));
+    EXPECT_EQ(stats_->worker.not_ours_dropped, 1u);
+    EXPECT_TRUE(silent());
+    receive(syn(port_of_mine("198.18.1.1", 81), "198.18.1.1", 81, rear_mac, 0), 1);
+    EXPECT_EQ(all_drops(), 1u);
+    EXPECT_EQ(stats_->worker.tcp.passive_opens, 1u);
 }
 
 // The stranger may be a lie, so nothing is remembered of its MAC address and nobody is asked for it.

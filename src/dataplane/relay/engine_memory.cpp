@@ -23,7 +23,7 @@ namespace {
 
 constexpr uint32_t small_queue_bytes = 4096;  // what a relay may always hold
 constexpr uint32_t relief_records = 256;      // looked at in one step
-constexpr uint8_t stalled_timeouts = 3;       // without progress: over a second at least
+constexpr uint8_t stalled_timeouts = 4;       // without progress: three seconds at least
 constexpr TimeUs head_grace_us = us_per_s;
 
 }  // namespace

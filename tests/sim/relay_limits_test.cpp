@@ -354,7 +354,7 @@ TEST(RelayLimits, ExhaustedChunksLoseNothing) {
     for (int i = 0; i < 200 && !over(); ++i) {
         scene.run(0.7);
         for (Peer* peer : readers) peer->resume();
-        scene.run(0.05);
+        scene.run(0.02);
         for (Peer* peer : readers) peer->pause();
     }
     EXPECT_GT(scene.balancer->worker_total(&relay::WorkerStats::payload_refused_for_memory), 0u);

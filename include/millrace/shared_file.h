@@ -27,6 +27,10 @@ std::string run_directory(std::string_view instance);
 /// True when `instance` is 1…32 characters of a-z, A-Z, 0-9, '-', '_', beginning with a letter or digit.
 bool valid_instance_name(std::string_view instance);
 
+/// From now on a file that was joined read-only, and that its owner then cuts short, reads as zeros beyond its end
+/// instead of ending this process by SIGBUS. Once, at the start of a program.
+void survive_truncation();
+
 /// A mapped shared file; unmaps when it goes. Movable, not copyable.
 class SharedFile {
   public:
@@ -60,6 +64,7 @@ class SharedFile {
   private:
     std::byte* data_ = nullptr;
     uint64_t size_ = 0;
+    bool guarded_ = false;  // against truncation
     uint64_t magic_ = 0;
     uint64_t inode_ = 0;
     uint64_t device_ = 0;

@@ -14,6 +14,8 @@
 #include <millrace/limits.h>
 #include <millrace/shared_file.h>
 
+#include "abi/truncation_guard.h"
+
 namespace millrace {
 
 namespace {
@@ -59,6 +61,7 @@ SharedFile::SharedFile(SharedFile&& other) noexcept {
 SharedFile& SharedFile::operator=(SharedFile&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(guarded_, other.guarded_);
     std::swap(magic_, other.magic_);
     std::swap(inode_, other.inode_);
     std::swap(device_, other.device_);
@@ -68,6 +71,7 @@ SharedFile& SharedFile::operator=(SharedFile&& other) noexcept {
 }
 
 SharedFile::~SharedFile() {
+    if (guarded_) unguard_range(data_);
     if (data_ != nullptr) munmap(data_, size_);
     if (!temporary_path_.empty()) unlink(temporary_path_.c_str());
 }
@@ -153,6 +157,11 @@ SharedFile SharedFile::join(const std::string& path, uint64_t magic, uint32_t he
     file.inode_ = status.st_ino;
     file.device_ = status.st_dev;
     file.path_ = path;
+    file.guarded_ = !writable && guard_range(data, size);
+    if (!writable && !file.guarded_) {
+        error = failure(path, "can't be mapped: too many shared files are");
+        return SharedFile();
+    }
     const SharedFileHeader& header = file.header();
     if (header.magic.load(std::memory_order_acquire) != magic)  // pairs with the release store in publish()
         error = failure(path, "has another magic: not the file it should be, or never finished");

@@ -130,6 +130,7 @@ void run(Controller& controller, int signals) {
 
 int serve(const Options& options) {
     std::signal(SIGPIPE, SIG_IGN);  // a log reader that goes away
+    survive_truncation();
     const int signals = take_signals();
     if (signals < 0) return fail("can't take signals");
     std::error_code path_error;

@@ -265,5 +265,6 @@ int main(int argc, char** argv) {
     // A terminal or a log reader that goes away ends no relay.
     std::signal(SIGHUP, SIG_IGN);
     std::signal(SIGPIPE, SIG_IGN);
+    millrace::survive_truncation();
     return millrace::serve(arguments);
 }

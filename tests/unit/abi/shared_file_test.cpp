@@ -1,4 +1,6 @@
 // Creating, publishing, replacing and joining shared files, and the run directory, in a temporary directory.
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -110,6 +112,35 @@ TEST_F(SharedFileTest, RefusesWhatIsNotTheFile) {
     std::filesystem::create_symlink(path_, directory_ + "/link");
     EXPECT_FALSE(SharedFile::join(directory_ + "/link", magic, sizeof(SharedFileHeader), 1, false, error_));
     EXPECT_FALSE(SharedFile::join(directory_, magic, sizeof(SharedFileHeader), 1, false, error_));
+}
+
+// Its owner is another process, and counts as hostile.
+TEST_F(SharedFileTest, AFileThatIsCutShortReadsAsZeros) {
+    survive_truncation();
+    SharedFile owner = create(3 * 4096);
+    ASSERT_TRUE(owner.publish());
+    SharedFile reader = join();
+    ASSERT_TRUE(reader) << error_;
+    SharedFile moved = std::move(reader);
+    owner.data()[100] = owner.data()[8000] = std::byte{42};
+    ASSERT_EQ(truncate(path_.c_str(), 4096), 0);
+    EXPECT_EQ(moved.data()[100], std::byte{42});
+    EXPECT_EQ(moved.data()[8000], std::byte{0});
+    EXPECT_EQ(moved.data()[8001], std::byte{0});
+    ASSERT_EQ(truncate(path_.c_str(), 0), 0);
+    EXPECT_EQ(moved.data()[100], std::byte{0});
+    EXPECT_EQ(moved.data()[3 * 4096 - 1], std::byte{0});
+    const std::byte* gone = moved.data();
+    moved = SharedFile();
+    EXPECT_DEATH(std::printf("%d", static_cast<int>(gone[0])), "");
+}
+
+// A bus error elsewhere (our own file, say) is not to be healed.
+TEST_F(SharedFileTest, AnotherBusErrorStillKills) {
+    survive_truncation();
+    SharedFile owner = create(2 * 4096);
+    ASSERT_EQ(truncate((path_ + ".new").c_str(), 0), 0);
+    EXPECT_EXIT(std::printf("%d", static_cast<int>(owner.data()[0])), testing::KilledBySignal(SIGBUS), "");
 }
 
 TEST_F(SharedFileTest, AWriterMayJoin) {

@@ -67,8 +67,8 @@ TEST(TcpSim, BulkBothWaysInAnyWeather) {
         counted.duplicate_data_in += world.client->counters().duplicate_data_in;
     });
     // The cases are only worth what they meet.
-    EXPECT_GT(std::min({seen.lost, seen.reordered, seen.corrupted, counted.fast_retransmits, counted.rto_timeouts,
-                        counted.out_of_order_in, counted.duplicate_data_in}),
+    EXPECT_GT(std::min<uint64_t>({seen.lost, seen.reordered, seen.corrupted, counted.fast_retransmits,
+                                  counted.rto_timeouts, counted.out_of_order_in, counted.duplicate_data_in}),
               0u);
 }
 

@@ -80,7 +80,7 @@ class Style(unittest.TestCase):
             words = [shlex.split(entry["command"]) for entry in json.load(commands)]
         flags = [flag for flag in words[0] if re.match(r"-(std|W|march)", flag)]
         flags += sorted({flag for command in words for flag in command if flag.startswith("-D")})
-        flags += [f"-I{os.path.join(ROOT, folder)}" for folder in ("include", "src", "tests/unit", "")]
+        flags += [f"-I{os.path.join(ROOT, folder)}" for folder in ("include", "src", "tests/unit", "tests/unit/dataplane", "")]
         flags += subprocess.check_output(["pkg-config", "--cflags", "libdpdk"], text=True).replace("-I", "-isystem").split()
 
         def compile_alone(name):

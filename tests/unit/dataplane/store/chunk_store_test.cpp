@@ -62,8 +62,8 @@ TEST(ChunkStore, FullArenaIsCountedAndReusable) {
 TEST(ChunkStore, EmptySlabsThatClassesKeepServeTheOthersAtLast) {
     TestMemory memory(3 * slab);
     ChunkStore store = ChunkStore::format(memory.span());
-    for (uint32_t payload : {100, 200}) store.free(store.allocate(payload));
-    for (uint32_t payload : {400, 900, 1400}) {
+    for (uint32_t payload : {100u, 200u}) store.free(store.allocate(payload));
+    for (uint32_t payload : {400u, 900u, 1400u}) {
         const ChunkId id = store.allocate(payload);
         ASSERT_NE(id, no_chunk) << payload;
         store.free(id);

@@ -55,7 +55,7 @@ TEST(RecoverySack, TimeoutSparesWhatWasReported) {
     EXPECT_EQ(c.warm.cwnd, 1000u);
     EXPECT_EQ(c.seqs(c.sent).back(), 0u);
     c.sent.clear();
-    for (uint32_t at : {1000, 3000, 4000, 5000, 6000, 7000, 9000, 10'000}) c.ack(at);
+    for (uint32_t at : {1000u, 3000u, 4000u, 5000u, 6000u, 7000u, 9000u, 10'000u}) c.ack(at);
     for (const uint32_t seq : c.seqs(c.sent)) EXPECT_TRUE(seq != 2000 && seq != 8000) << seq;
     EXPECT_EQ(in_flight(c.hot), 0u);
 }
@@ -74,7 +74,7 @@ TEST(RecoverySack, WorksWithoutAChunkForItsState) {
 // RFC 8985 §7.3: after two round trips of silence one segment goes: new data if there is, ...
 TEST(RecoverySack, TailProbeIsNewDataIfThereIsSome) {
     SackLoss c(20'000);
-    c.advance(-10'000);
+    c.now -= 10'000;
     EXPECT_EQ(*next_deadline(c.context(), c.ep()), c.now + 2 * c.hot.srtt_us);
     c.expire();
     EXPECT_EQ(c.seqs(c.flush_all()), Seqs{10'000}) << "beyond the congestion window";
@@ -122,7 +122,7 @@ TEST(RecoverySack, TailProbeThatRepairedALossReducesTheWindow) {
 // RFC 8985 §7.2: a lone segment may wait for a delayed ACK; with the usual smallest timeout it gets no probe.
 TEST(RecoverySack, LoneSegmentGetsNoProbe) {
     SackLoss c(500);
-    c.advance(-10'000);
+    c.now -= 10'000;
     EXPECT_EQ(*next_deadline(c.context(), c.ep()), c.now + c.options.rto_min_us);
 }
 

@@ -45,6 +45,7 @@ enum class CloseReason : uint8_t {
     shutdown = 15,
     unreachable = 16,
     body_timeout = 17,  ///< the client's request body stood still
+    keepalive_timeout = 18,
     count,
 };
 

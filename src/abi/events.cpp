@@ -39,6 +39,8 @@ const char* name(CloseReason reason) {
             return "shutdown";
         case CloseReason::unreachable:
             return "unreachable";
+        case CloseReason::keepalive_timeout:
+            return "keepalive_timeout";
         case CloseReason::body_timeout:
             return "body_timeout";
         case CloseReason::count:

@@ -9,6 +9,7 @@
 //   engine_pump.cpp       relaying bytes
 //   engine_memory.cpp     what happens when memory runs short
 //   engine_close.cpp      ends
+//   engine_icmp.cpp       ICMP errors
 //   engine_flush.cpp      segments out, timers, the idle sweep
 //   engine_stream.cpp     control's streams and listings
 //
@@ -65,6 +66,9 @@ class Engine {
 
     /// A TCP segment for one of our addresses (`local_id`), of a flow of `shard`.
     void on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now);
+
+    /// An ICMP error that quotes TCP, of a flow of `shard`.
+    void on_icmp_error(Shard& shard, const wire::IcmpError& error, TimeUs now);
 
     /// First look at a segment of a burst: brings the flow's bucket near.
     void prefetch(const Shard& shard, const wire::FlowKey& key) const {
@@ -220,6 +224,7 @@ class Engine {
     void sweep(Shard& shard);
     void sweep_one(Ref r);
     void drain(Ref r, uint32_t now_ms);
+    bool keep_alive(Ref r, Side side, const KeepaliveRecord& settings, uint32_t silence_ms);
 
     // engine_stream.cpp
     bool poll_commands();

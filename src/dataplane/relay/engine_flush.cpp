@@ -6,6 +6,8 @@
 #include "dataplane/base/fault.h"
 #include "dataplane/relay/engine.h"
 #include "dataplane/tcp/close.h"
+#include "dataplane/tcp/keepalive.h"
+#include "dataplane/tcp/path_mtu.h"
 #include "dataplane/tcp/sender.h"
 #include "dataplane/tcp/timers.h"
 
@@ -18,7 +20,8 @@ constexpr uint32_t timer_budget = 256;       // wheel entries a millisecond, and
 constexpr uint64_t timer_lag_max = 63;       // milliseconds that count for that: a poll takes some milliseconds at most
 constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
 constexpr TimeUs tick_us = us_per_ms;
-constexpr uint32_t sweep_ticks = 10'000;  // ticks for one pass over all records
+constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records
+constexpr uint32_t sweeps_per_path_probe = 60;  // on the average
 
 }  // namespace
 
@@ -226,10 +229,32 @@ void Engine::sweep_one(Ref r) {
     // A side that has closed is silent by right; the other one may still be reading.
     const bool client_idle = r.relay.is_open(Side::client) &&
                              client_silence_ms > config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
-    const bool server_idle =
-        r.relay.is_open(Side::server) &&
-        now_ms - r.relay.server_active_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
-    if (client_idle || server_idle) drain(r, now_ms);
+    const uint32_t server_silence_ms = now_ms - r.relay.server_active_ms;
+    const bool server_idle = r.relay.is_open(Side::server) &&
+                             server_silence_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
+    if (client_idle || server_idle) return drain(r, now_ms);
+    if (keep_alive(r, Side::client, config_->listener_by_slot(r.relay.listener_slot).keepalive, client_silence_ms) &&
+        r.relay.is_open(Side::server))
+        keep_alive(r, Side::server, config_->server_by_slot(r.relay.server_slot).keepalive, server_silence_ms);
+}
+
+/// What the path to the side's peer, and the peer itself, are asked now and then. False when the relay has ended.
+bool Engine::keep_alive(Ref r, Side side, const KeepaliveRecord& settings, uint32_t silence_ms) {
+    if (!r.relay.is_open(side)) return true;
+    const tcp::Context ctx = context(r.shard);
+    const tcp::Endpoint ep = r.relay.endpoint(side);
+    if (ep.warm.mss_full != 0 && random() % sweeps_per_path_probe == 0) tcp::path_mtu_raise(ctx, ep);
+    switch (tcp::keepalive_step(ctx, ep, settings, silence_ms)) {
+        case tcp::KeepaliveStep::none:
+            return true;
+        case tcp::KeepaliveStep::probe:
+            mark_ready(r);
+            return true;
+        case tcp::KeepaliveStep::dead:
+            abort(r, side == Side::client ? Closer::client : Closer::server, CloseReason::keepalive_timeout);
+            return false;
+    }
+    return true;
 }
 
 /// Both sides get a FIN and some seconds to answer it.

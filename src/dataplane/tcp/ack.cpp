@@ -4,6 +4,7 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/keepalive.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/send_queue.h"
@@ -93,6 +94,7 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
         if (challenge_allowed(ctx, ep)) ep.hot.set(flag_ack_pending);
         return false;
     }
+    if (keepalive_probing(ep) && !fault(Fault::tcp_keepalive_kills_live_peer)) keepalive_end(ctx, ep);
     if (ack < ep.hot.snd_una) return true;  // an old duplicate; its payload may still be of use
 
     const uint32_t window = uint32_t{segment.window} << ep.hot.send_scale();

@@ -56,6 +56,14 @@ struct Counters {
     Counter challenge_acks_limited = 0;  ///< not sent: budget used up
     // Sender
     Counter send_chunks_exhausted = 0;  ///< send() took less than asked
+    // The peer and the path to it
+    Counter keepalive_probes = 0;
+    Counter keepalive_timeouts = 0;    ///< connections ended because no probe was answered
+    Counter path_mtu_lowered = 0;      ///< by an ICMP message
+    Counter path_mtu_black_holes = 0;  ///< by timeouts: full segments vanish without a message
+    Counter path_mtu_raised = 0;       ///< a larger size is tried again
+    Counter icmp_ignored = 0;          ///< ICMP errors of no connection, or about nothing in flight
+    Counter icmp_soft_errors = 0;      ///< counted, and no more
     // TIME_WAIT
     Counter time_wait_entered = 0;
     Counter time_wait_evicted = 0;  ///< live entries that made room for newer ones

@@ -103,9 +103,9 @@ struct EndpointWarm {
     uint32_t ts_recent_age;  ///< when ts_recent was set (RFC 7323 §5.5), or without timestamps would have been; low 32
                              ///< bits of milliseconds
     store::ChunkId extension;
-    uint32_t queued;  ///< payload bytes in the send queue: sent and not acknowledged, or not sent
-    uint16_t pmtu;    ///< reserved for path MTU discovery
-    uint8_t backoff;  ///< timeouts in a row without progress
+    uint32_t queued;    ///< payload bytes in the send queue: sent and not acknowledged, or not sent
+    uint16_t mss_full;  ///< what hot.mss was before the path was found to take less (path_mtu.h); 0: it is that
+    uint8_t backoff;    ///< timeouts in a row without progress
     union {
         uint8_t duplicate_acks;  ///< without SACK: in a row
         uint8_t reordering;      ///< with SACK: what is known of the path (rack.cpp)

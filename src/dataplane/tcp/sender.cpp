@@ -7,6 +7,7 @@
 #include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/keepalive.h"
 #include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/sack_blocks.h"
@@ -256,7 +257,7 @@ void Flush::send_tail_probe(RecoveryState& state) {
 }
 
 void Flush::start_timer_if_idle() {
-    if (in_flight(hot_) == 0) ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
+    if (in_flight(hot_) == 0) keepalive_end(ctx_, ep_);
 }
 
 void Flush::note_fin_sent() {
@@ -339,7 +340,7 @@ void Flush::send_probe() {
     hot_.ack_delayed = ack_delayed;
     hot_.clear(flag_probe_wanted);
     ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
-    ++ctx_.counters.window_probes;
+    if (hot_.has(flag_persist)) ++ctx_.counters.window_probes;
     finish(out);
 }
 

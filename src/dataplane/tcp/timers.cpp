@@ -5,6 +5,7 @@
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/path_mtu.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
 
@@ -67,6 +68,7 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
         ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
     } else {
         ++ctx.counters.rto_timeouts;
+        path_mtu_on_timeout(ctx, ep);
         if (!fault(Fault::tcp_retransmission_forgotten)) recovery_on_timeout(ctx, ep);
     }
     return events;

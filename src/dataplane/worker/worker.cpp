@@ -72,13 +72,15 @@ void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16
     }
     for (size_t i = 0; i < frames.size(); ++i) {
         if (others[i] != nobody_else) continue;
-        const bool told = handle(frames[i], shards[i], now);
-        if (told && !frames[i].learn_only && may_share(now) && !fault(Fault::worker_neighbour_message_kept))
-            others[i] = everybody;
+        others[i] = handle(frames[i], shards[i], now);
+        if (others[i] == nobody_else) continue;
+        const bool kept = others[i] == everybody && fault(Fault::worker_neighbour_message_kept);
+        if (frames[i].learn_only || !may_share(now) || kept) others[i] = nobody_else;
     }
 }
 
-/// A flood of them must not displace the frames of flows in the others' inboxes.
+/// A flood of neighbours' messages, or of ICMP errors for others, must not displace the frames of flows in the others'
+/// inboxes.
 bool Worker::may_share(TimeUs now) {
     if (now / us_per_ms != shared_ms_) {
         shared_ms_ = now / us_per_ms;
@@ -100,35 +102,53 @@ uint16_t Worker::local_id(const IpAddress& destination) {
     return last_local_id_;
 }
 
-/// True when the frame told something of a neighbour, which every worker has to learn.
-bool Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
+/// Who else has to see the frame: everybody when it told something of a neighbour.
+uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
     const wire::ParseOptions options{.vlan = vlans_[frame.interface],
                                      .ip_checksum_verified = frame.checksums_verified,
                                      .tcp_checksum_verified = frame.checksums_verified};
     if (wire::parse_frame(frame.bytes, options, parsed_) == wire::FrameKind::dropped) {
         ++stats_.worker.drops[static_cast<size_t>(parsed_.drop_reason)];
-        return false;
+        return nobody_else;
     }
     if (parsed_.destination_mac != macs_[frame.interface] && !wire::is_group(parsed_.destination_mac)) {
         ++stats_.worker.not_ours_dropped;
-        return false;
+        return nobody_else;
     }
-    if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now);
+    if (parsed_.kind == wire::FrameKind::icmp_error) return handle_icmp_error(now);
+    if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now) ? everybody : nobody_else;
     const wire::TcpSegment& segment = parsed_.tcp;
     const uint16_t local = local_id(segment.destination);
     if (local == no_slot || shard == nullptr) {
         ++stats_.worker.not_ours_dropped;
-        return false;
+        return nobody_else;
     }
     // The strong host model (RFC 1122 §3.3.4.2) for whoever comes new: a listener on an inner address is not for those
     // on the outer link. Connections go on by whatever way their packets take.
     if (is_opening(segment) && config_->local_addresses()[local].interface != frame.interface) {
         ++stats_.worker.not_ours_dropped;
-        return false;
+        return nobody_else;
     }
     ip_.note_sender(frame.interface, parsed_);
     engine_.on_segment(*shard, segment, local, now);
-    return false;
+    return nobody_else;
+}
+
+/// The device hashed the reporter's address, so the frame may have come to any worker: the flow that it quotes, turned
+/// round, tells whose it is.
+uint16_t Worker::handle_icmp_error(TimeUs now) {
+    const wire::IcmpError& error = parsed_.error;
+    if (!error.embedded_is_tcp) return nobody_else;
+    uint16_t owner = index_;
+    relay::Shard* shard = shard_of({.source = error.embedded_destination,
+                                    .destination = error.embedded_source,
+                                    .source_port = error.embedded_destination_port,
+                                    .destination_port = error.embedded_source_port,
+                                    .is_tcp = true},
+                                   owner);
+    if (shard == nullptr) return owner;
+    engine_.on_icmp_error(*shard, error, now);
+    return nobody_else;
 }
 
 }  // namespace millrace::worker

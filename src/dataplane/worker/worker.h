@@ -62,7 +62,8 @@ class Worker {
     void abort_all(TimeUs now) { engine_.abort_all(now); }
 
   private:
-    bool handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
+    uint16_t handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
+    uint16_t handle_icmp_error(TimeUs now);
     relay::Shard* shard_of(const wire::FlowKey& key, uint16_t& owner) const;
     bool may_share(TimeUs now);
     uint16_t local_id(const IpAddress& destination);

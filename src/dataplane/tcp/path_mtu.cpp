@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/recovery.h"
 
 namespace millrace::tcp {
@@ -49,10 +50,9 @@ bool lower(Endpoint ep, uint32_t bytes) {
 
 /// RFC 1191 §6.5: what was too big is sent again at once, and it is not congestion.
 void send_all_again(const Context& ctx, Endpoint ep) {
-    const uint32_t cwnd = ep.warm.cwnd, ssthresh = ep.warm.ssthresh;
+    const CongestionState before = congestion_save(ep.warm);
     recovery_on_timeout(ctx, ep);
-    ep.warm.cwnd = cwnd;
-    ep.warm.ssthresh = ssthresh;
+    congestion_restore(ep.warm, before);
 }
 
 void on_too_big(const Context& ctx, Endpoint ep, uint32_t mtu) {

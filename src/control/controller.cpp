@@ -85,12 +85,12 @@ int Controller::turn() {
         refresh_due_us_ = now_us + refresh_us;
         follow_dataplane(now_us);
     }
+    link_->sample_heartbeats();
     link_->poll(
         [&](const MessageHeader& header, std::span<const std::byte> payload) { on_reply(header, payload, now_ms); });
     run_calls();
     expire_requests(now_us);
-    if (link_->alive() && now_ms >= probes_due_ms_)
-        probes_due_ms_ = checker_->tick(now_ms, link_->heartbeat_us() / 1000);
+    if (link_->alive() && now_ms >= probes_due_ms_) probes_due_ms_ = checker_->tick(now_ms);
     if (now_us >= sample_due_us_) {
         sample_due_us_ = now_us + sample_us;
         sample_loads();

@@ -18,6 +18,17 @@ uint64_t DataplaneLink::heartbeat_us() const {
     return statistics_.is_open() ? statistics_.header().heartbeat_us.load(std::memory_order_relaxed) : 0;
 }
 
+void DataplaneLink::sample_heartbeats() {
+    heartbeats_ms_.assign(worker_count(), heartbeat_us() / 1000);
+    for (uint32_t worker = 0; worker < heartbeats_ms_.size(); ++worker)
+        if (const auto own = statistics_.of_worker(worker, "heartbeat_us")) heartbeats_ms_[worker] = *own / 1000;
+    std::atomic_thread_fence(std::memory_order_acquire);  // pairs with the release fence of WorkerLoop::publish
+}
+
+uint64_t DataplaneLink::heartbeat_ms(uint16_t server_slot) const {
+    return heartbeats_ms_.empty() ? 0 : heartbeats_ms_[server_slot % heartbeats_ms_.size()];
+}
+
 void DataplaneLink::leave() {
     requests_.clear();
     replies_.clear();

@@ -48,6 +48,9 @@ class DataplaneLink : public ProbeStreams {
     bool alive() const { return alive_; }
     /// When the dataplane was last known to run, on CLOCK_MONOTONIC; 0 when that is unknown.
     uint64_t heartbeat_us() const;
+    /// Reads the workers' heartbeats for heartbeat_ms(). Call it before poll(): what a worker had to say by then is
+    /// handed on before its heartbeat is looked at.
+    void sample_heartbeats();
     uint32_t worker_count() const { return events_ ? events_->worker_count : 0; }
     const Statistics& statistics() const { return statistics_; }
     std::shared_ptr<const EventsMapping> events() const { return events_; }
@@ -65,6 +68,7 @@ class DataplaneLink : public ProbeStreams {
     bool open(const StreamOpen& request) override;
     bool send(uint16_t server_slot, uint64_t id, std::span<const std::byte> bytes) override;
     bool close(uint16_t server_slot, uint64_t id) override;
+    uint64_t heartbeat_ms(uint16_t server_slot) const override;
 
   private:
     void join_stats();
@@ -78,6 +82,7 @@ class DataplaneLink : public ProbeStreams {
     std::shared_ptr<const EventsMapping> events_;
     std::vector<MessageRingProducer> requests_;
     std::vector<MessageRingConsumer> replies_;
+    std::vector<uint64_t> heartbeats_ms_;  // by worker
     std::string error_;
     uint64_t epoch_ = 0;
     bool alive_ = false;

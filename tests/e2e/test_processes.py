@@ -130,6 +130,32 @@ class Signals(LabTest):
         self.assertEqual(piped.dataplane.wait(timeout=5), 0)
 
 
+class Truncation(LabTest):
+    def test_commands_cut_short_end_no_dataplane(self):
+        """The file is control's: what becomes of it must not end the dataplane, and the next control heals it."""
+        self.millrace.control.kill()
+        self.millrace.control.wait()
+        os.truncate(os.path.join(self.millrace.run_directory, "commands"), 0)
+        self.curl(f"http://{net.BALANCER}/healthz")
+        time.sleep(0.3)
+        self.assertIsNone(self.millrace.dataplane.poll())
+        self.millrace.start_control()
+        self.millrace.wait_running()
+        self.wait_until_up()
+        self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
+
+
+class Heartbeat(LabTest):
+    def test_each_worker_has_its_own(self):
+        def heartbeat():
+            return self.millrace.workers()[0]["stats"]["heartbeat_us"]
+
+        before = heartbeat()
+        time.sleep(0.1)
+        self.assertAlmostEqual(heartbeat(), time.monotonic() * 1e6, delta=5e5)
+        self.assertGreater(heartbeat(), before)
+
+
 class CommandLine(LabTest):
     def run_program(self, program, *arguments):
         return subprocess.run([os.path.join(millrace.BIN, program), *arguments], capture_output=True, text=True,

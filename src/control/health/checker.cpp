@@ -11,6 +11,11 @@ namespace {
 constexpr uint64_t retry_ms = 100;       // after the dataplane refused a probe for want of room
 constexpr uint64_t idle_tick_ms = 1000;  // with nothing due
 
+/// A worker publishes its heartbeat every 10 ms. Longer than this without one, and a probe's time was not the server's.
+uint64_t stands_still_ms(uint32_t timeout_ms) {
+    return std::max<uint64_t>(20, timeout_ms / 4);
+}
+
 bool same_target(const ProbedServer& a, const ProbedServer& b) {
     return a.address == b.address && a.port == b.port && a.check == b.check;
 }
@@ -39,23 +44,41 @@ void Checker::configure(const std::vector<ProbedServer>& servers, uint64_t now_m
     servers_ = std::move(next);
 }
 
-uint64_t Checker::tick(uint64_t now_ms, uint64_t heartbeat_ms) {
+uint64_t Checker::tick(uint64_t now_ms) {
     uint64_t next = now_ms + idle_tick_ms;
     for (auto& [slot, server] : servers_) {
-        const uint64_t deadline_ms = server.started_ms + server.what.check.timeout_ms;
-        const uint64_t proven_ms = fault(Fault::control_blames_server_for_dead_dataplane) ? now_ms : heartbeat_ms;
-        if (server.stream != 0 && std::min(now_ms, proven_ms) >= deadline_ms) {
-            server.probe->closed(StreamEnd::timed_out);
-            finish(server, now_ms, true);
+        const uint32_t timeout_ms = server.what.check.timeout_ms;
+        const uint64_t deadline_ms = server.started_ms + timeout_ms;
+        const uint64_t still_ms = stands_still_ms(timeout_ms);
+        const uint64_t proven_ms = fault(Fault::control_blames_server_for_dead_dataplane)
+                                       ? now_ms
+                                       : std::min(now_ms, streams_.heartbeat_ms(slot));
+        const bool stands_still = now_ms - proven_ms > still_ms;
+        if (server.stream != 0) {
+            server.disturbed |= stands_still;
+            if (proven_ms >= deadline_ms) time_out(server, now_ms, true);
         }
-        if (server.stream == 0 && now_ms >= server.due_ms) start(server, now_ms);
-        // Past its deadline a probe only waits for a heartbeat.
+        if (server.stream == 0 && now_ms >= server.due_ms) {
+            if (stands_still)
+                server.due_ms = now_ms + retry_ms;
+            else
+                start(server, now_ms);
+        }
+        // Past its deadline a probe only waits for a heartbeat; before, a worker that stands still must not be missed.
         if (server.stream != 0)
-            next = std::min(next, std::max(server.started_ms + server.what.check.timeout_ms, now_ms + 10));
+            next = std::min({next, std::max(server.started_ms + timeout_ms, now_ms + 10), now_ms + still_ms / 2});
         else
             next = std::min(next, server.due_ms);
     }
     return next;
+}
+
+void Checker::time_out(Server& server, uint64_t now_ms, bool close_stream) {
+    if (server.disturbed)
+        server.probe->give_up("its worker stood still meanwhile");
+    else
+        server.probe->closed(StreamEnd::timed_out);
+    finish(server, now_ms, close_stream);
 }
 
 void Checker::start(Server& server, uint64_t now_ms) {
@@ -71,6 +94,7 @@ void Checker::start(Server& server, uint64_t now_ms) {
     }
     server.stream = request.id;
     server.started_ms = now_ms;
+    server.disturbed = false;
     server.probe = std::make_unique<Probe>(server.what.check, random_());
     by_stream_[request.id] = server.what.slot;
     const uint64_t interval = server.what.check.interval_ms;
@@ -119,6 +143,7 @@ void Checker::stream_data(uint64_t id, std::span<const std::byte> bytes, uint64_
 void Checker::stream_closed(uint64_t id, StreamEnd end, uint64_t now_ms) {
     Server* server = find(id);
     if (server == nullptr) return;
+    if (end == StreamEnd::timed_out) return time_out(*server, now_ms, false);
     server->probe->closed(end);
     finish(*server, now_ms, false);
 }

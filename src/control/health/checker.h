@@ -3,7 +3,8 @@
 // `on_change`.
 //
 // Every server is probed at once when it appears, then every interval ± 10 % (so that many don't beat in step), one
-// probe at a time. While the dataplane is away nothing is judged and states stay as they are.
+// probe at a time. While the dataplane is away nothing is judged and states stay as they are; nor is a probe whose
+// worker stood still meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,8 @@ class ProbeStreams {
     virtual bool open(const StreamOpen& request) = 0;
     virtual bool send(uint16_t server_slot, uint64_t id, std::span<const std::byte> bytes) = 0;
     virtual bool close(uint16_t server_slot, uint64_t id) = 0;
+    /// When the worker that carries this server's probes was last known to run, on the clock of `now_ms`.
+    virtual uint64_t heartbeat_ms(uint16_t server_slot) const = 0;
 };
 
 struct ProbedServer {
@@ -61,9 +64,10 @@ class Checker {
     /// The servers to probe from now on. Those that were there with equal address and check go on undisturbed.
     void configure(const std::vector<ProbedServer>& servers, uint64_t now_ms);
 
-    /// Opens what is due and ends what is late: a probe whose time was over when the dataplane was last known to run,
-    /// `heartbeat_ms`, so that the silence is the server's. Returns when to come again at the latest.
-    uint64_t tick(uint64_t now_ms, uint64_t heartbeat_ms);
+    /// Opens what is due and ends what is late: a probe whose time was over when its worker was last known to run, so
+    /// that the silence is the server's. One during which the worker stood still says nothing. Returns when to come
+    /// again at the latest.
+    uint64_t tick(uint64_t now_ms);
 
     void stream_opened(uint64_t id, uint64_t now_ms);
     void stream_data(uint64_t id, std::span<const std::byte> bytes, uint64_t now_ms);
@@ -83,11 +87,13 @@ class Checker {
         ProbeSummary summary;
         uint64_t due_ms = 0;
         uint64_t started_ms = 0;
-        uint64_t stream = 0;  // 0: none
+        uint64_t stream = 0;     // 0: none
+        bool disturbed = false;  // the worker stood still during this probe
         std::unique_ptr<Probe> probe;
     };
 
     void start(Server& server, uint64_t now_ms);
+    void time_out(Server& server, uint64_t now_ms, bool close_stream);
     void finish(Server& server, uint64_t now_ms, bool close_stream);
     Server* find(uint64_t stream);
     void after_input(Server& server, std::span<const std::byte> to_send, uint64_t now_ms);

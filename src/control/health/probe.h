@@ -37,6 +37,8 @@ class Probe {
     /// Bytes from the server. Returns what to send.
     std::vector<std::byte> received(std::span<const std::byte> bytes);
     void closed(StreamEnd end);
+    /// Ends it without a verdict on the server.
+    void give_up(std::string reason) { end(Verdict::inconclusive, std::move(reason)); }
 
     Verdict verdict() const { return verdict_; }
     /// Why it failed, for people; what it saw when it passed. Empty while pending.

@@ -120,7 +120,7 @@ void WorkerLoop::take_orders(worker::Worker& worker, Orders& orders) {
     orders.round_done.store(round, std::memory_order_release);
 }
 
-void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats) {
+void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeUs now) {
     worker.publish_gauges();
     relay::WorkerStats& values = stats.worker;
     values.rx_packets = rx_packets_;
@@ -134,6 +134,9 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats) {
     values.dispatched_out = dispatched_out_;
     values.dispatched_in = dispatched_in_;
     values.dispatch_dropped = dispatch_dropped_;
+    // After the answers of this iteration: control reads the heartbeat before them (DataplaneLink::sample_heartbeats).
+    std::atomic_thread_fence(std::memory_order_release);
+    values.heartbeat_us = now;
 }
 
 void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
@@ -161,7 +164,7 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
         take_orders(worker, orders);
         if (now - published_at >= publish_interval_us) {
             published_at = now;
-            publish(worker, stats);
+            publish(worker, stats, now);
         }
         idle_rounds = busy ? 0 : idle_rounds + 1;
         if (idle_sleep_us_ != 0 && idle_rounds > idle_rounds_before_sleep) {
@@ -171,7 +174,7 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
     }
     worker.abort_all(monotonic_us());
     sink_.flush();
-    publish(worker, stats);
+    publish(worker, stats, monotonic_us());
 }
 
 }  // namespace millrace::port

@@ -48,7 +48,7 @@ class WorkerLoop {
     void take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now);
     void hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only);
     void take_orders(worker::Worker& worker, Orders& orders);
-    void publish(worker::Worker& worker, relay::StatsBlock& stats);
+    void publish(worker::Worker& worker, relay::StatsBlock& stats, TimeUs now);
 
     uint16_t index_;
     std::span<const Device> devices_;

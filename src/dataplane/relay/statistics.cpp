@@ -41,6 +41,7 @@ constexpr auto histogram = StatKind::histogram;
     { name, unit, StatScope::server, kind, offsetof(ServerStats, field) }
 
 constexpr Row rows[] = {
+    WORKER(heartbeat_us, "us", gauge),
     WORKER_TOTAL(rx_packets, "packets"),
     WORKER_TOTAL(rx_bytes, "bytes"),
     WORKER_TOTAL(tx_packets, "packets"),

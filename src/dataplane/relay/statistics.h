@@ -28,6 +28,7 @@ struct Histogram {
 
 struct WorkerStats {
     // The loop (written by port/).
+    Counter heartbeat_us;  ///< CLOCK_MONOTONIC of the newest publication: what came until then has been worked upon
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
     Counter busy_cycles;    ///< iterations that found work, device calls excluded
     Counter idle_cycles;    ///< iterations that found none

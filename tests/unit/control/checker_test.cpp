@@ -50,7 +50,10 @@ class ScriptedStreams : public ProbeStreams {
         return true;
     }
 
+    uint64_t heartbeat_ms(uint16_t slot) const override { return heartbeats[slot % 2]; }
+
     bool ready = true;
+    uint64_t heartbeats[2] = {};  // of two workers
     size_t sent_bytes = 0;
     std::vector<StreamOpen> opened;
     std::vector<uint64_t> closed;
@@ -67,7 +70,13 @@ class CheckerTest : public testing::Test {
         server.check.fall = 2;
         return server;
     }
-    void tick(uint64_t now_ms) { checker_.tick(now_ms, now_ms); }
+    /// With both workers alive, unless the first one's heartbeat is given.
+    void tick(uint64_t now_ms) { tick(now_ms, now_ms); }
+    void tick(uint64_t now_ms, uint64_t heartbeat_ms) {
+        streams_.heartbeats[0] = heartbeat_ms;
+        streams_.heartbeats[1] = now_ms;
+        checker_.tick(now_ms);
+    }
 
     ScriptedStreams streams_;
     std::vector<std::pair<uint16_t, ProbeState>> changes_;
@@ -129,18 +138,40 @@ TEST_F(CheckerTest, TimesOutOnceAndCloses) {
 }
 
 TEST_F(CheckerTest, ASilentDataplaneIsNotTheServersFault) {
-    checker_.configure({server(1, ProbeState::up)}, 0);
-    checker_.tick(0, 0);
-    checker_.tick(5000, 399);  // the last heartbeat came before the probe's time was over
-    EXPECT_EQ(checker_.summary(1)->failures, 0u);
+    checker_.configure({server(2, ProbeState::up)}, 0);
+    tick(0, 0);
+    tick(5000, 399);  // the last heartbeat came before the probe's time was over
+    EXPECT_EQ(checker_.summary(2)->failures, 0u);
     EXPECT_EQ(checker_.under_way(), 1u);
     checker_.reset(5100);  // the dataplane was found to be away
     EXPECT_EQ(checker_.under_way(), 0u);
-    EXPECT_EQ(checker_.summary(1)->failures, 0u);
+    EXPECT_EQ(checker_.summary(2)->failures, 0u);
     tick(5200);
     ASSERT_EQ(streams_.opened.size(), 2u);
-    checker_.tick(5700, 5600);
-    EXPECT_EQ(checker_.summary(1)->failures, 1u);
+    tick(5700, 5600);
+    EXPECT_EQ(checker_.summary(2)->failures, 1u);
+}
+
+TEST_F(CheckerTest, AWorkerThatStoodStillIsNotTheServersFault) {
+    checker_.configure({server(1, ProbeState::up), server(2, ProbeState::up)}, 0);  // 2 is the first worker's
+    tick(0);
+    tick(300, 100);
+    tick(390, 390);  // it is back, with all that came meanwhile still to be read
+    tick(420, 420);
+    EXPECT_EQ(checker_.summary(1)->failures, 1u) << "the other worker ran all the time";
+    EXPECT_EQ(checker_.summary(2)->failures, 0u);
+    EXPECT_EQ(checker_.summary(2)->inconclusive, 1u);
+    EXPECT_EQ(checker_.summary(2)->last_reason, "its worker stood still meanwhile");
+    tick(520, 300);
+    EXPECT_EQ(streams_.opened.size(), 2u) << "nothing new for a worker that stands still";
+    tick(620, 620);
+    ASSERT_EQ(streams_.opened.size(), 3u);
+    EXPECT_EQ(streams_.opened[2].server_slot, 2);
+    // The dataplane's own clock went on as well.
+    tick(900, 700);
+    checker_.stream_closed(streams_.opened[2].id, StreamEnd::timed_out, 1021);
+    EXPECT_EQ(checker_.summary(2)->failures, 0u);
+    EXPECT_EQ(checker_.summary(2)->inconclusive, 2u);
 }
 
 TEST_F(CheckerTest, TheDataplanesOwnLimitsDontCount) {

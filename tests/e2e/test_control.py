@@ -133,7 +133,7 @@ class LossOfServers(LabTest):
     def test_all_servers_down_gives_503_and_their_return_heals(self):
         for server in self.servers.values():
             server.kill()
-        self.millrace.wait(lambda: all(server["state"] != "up" for server in self.millrace.servers().values()), 10, "down")
+        self.millrace.wait(lambda: all(server["probe"] == "down" for server in self.millrace.servers().values()), 10, "down")
         self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 503)
         for i, name in enumerate(self.server_names):
             self.servers[name] = millrace.start_server(self.lab, name, [net.SERVERS[i]])

@@ -31,7 +31,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = 10
 SEEDS = 500            # of the relay simulation
 FAULT_SEEDS = 100      # of it, for a planted fault that no other test has found
-PROGRAM_SECONDS = 180  # the longest that one test program may take
+PROGRAM_SECONDS = 600  # the longest that one test program may take
 TIMED_OUT = 124
 TEST_SECONDS = 180     # the longest that one Python test may take
 SCRIPT_OPTIONS = ("--quiet", "--strict_segments", "--tolerance_usecs=1000")

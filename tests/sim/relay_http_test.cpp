@@ -441,6 +441,25 @@ TEST(RelayHttp, InterimAnswersAreNotForHttp10) {
     scene.expect_idle();
 }
 
+// The time to close counts from the last byte that the client took, not from the answer's beginning.
+TEST(RelayHttp, SlowReaderHasTimeToCloseAfterTheLastByte) {
+    Scene scene;
+    scene.start();
+    const std::string content(50'000, 'c');
+    scene.server(1, answering("HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + content));
+    Peer& peer = scene.client(1, 8192).connect(http_port);
+    peer.send(get);
+    EXPECT_TRUE(scene.run(1, [&] { return peer.open_; }));
+    peer.pause();
+    scene.run(2.5);
+    peer.resume();
+    EXPECT_TRUE(scene.run(2, [&] { return peer.fin || peer.end_; }));
+    EXPECT_EQ(body_of(peer.received).size(), content.size());
+    EXPECT_FALSE(scene.run(4, [&] { return peer.end_.has_value(); }));
+    peer.shutdown();
+    scene.expect_idle();
+}
+
 TEST(RelayHttp, ClientThatNeverReadsTheEndIsResetAfterAWhile) {
     Scene scene;
     scene.start();
@@ -448,7 +467,8 @@ TEST(RelayHttp, ClientThatNeverReadsTheEndIsResetAfterAWhile) {
     Peer& peer = scene.client().connect(http_port);
     peer.send(get);
     EXPECT_TRUE(scene.run(2, [&] { return peer.fin; }));
-    EXPECT_TRUE(scene.run(6, [&] { return peer.end_ == End::reset; }));  // it never closed itself
+    EXPECT_FALSE(scene.run(4, [&] { return peer.end_.has_value(); }));
+    EXPECT_TRUE(scene.run(7, [&] { return peer.end_ == End::reset; }));  // it never closed itself
     scene.expect_idle();
 }
 

@@ -184,9 +184,13 @@ void Engine::on_phase_deadline(Ref r) {
             return close_stream(r, StreamEnd::timed_out);
         case Phase::answering:
             abort_side(r, Side::server);
-            if (tcp::send_queue_bytes(r.relay.client_warm) == 0) return abort_side(r, Side::client);
+            if (tcp::send_queue_bytes(r.relay.client_warm) == 0) {
+                // It has everything. Who took the last of it just now gets the same time to close, once.
+                if (setup_of(r).all_taken != 0) return abort_side(r, Side::client);
+                setup_of(r).all_taken = 1;
+            }
             // Still reading: its own idle timeout bounds how long.
-            setup_of(r).deadline = now_ + 5 * us_per_s;
+            setup_of(r).deadline = now_ + linger_us;
             return;
         case Phase::relaying:
         case Phase::none:

@@ -126,7 +126,7 @@ struct Setup {
     uint8_t http_1_0;    ///< the request's version
     uint8_t interim_responses;
     uint8_t stream_told;  ///< control knows that its stream has ended
-    uint8_t reserved;
+    uint8_t all_taken;    ///< in Phase::answering: the client had acknowledged everything when its deadline came
     http::BodyCursor request_body;
     http::BodyCursor response_body;
     http::AcceptKey accept;

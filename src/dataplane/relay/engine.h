@@ -224,7 +224,7 @@ class Engine {
     void sweep(Shard& shard);
     void sweep_one(Ref r);
     void drain(Ref r, uint32_t now_ms);
-    bool keep_alive(Ref r, Side side, const KeepaliveRecord& settings, uint32_t silence_ms);
+    bool keep_alive(Ref r, Side side, const KeepaliveRecord& settings);
 
     // engine_stream.cpp
     bool poll_commands();

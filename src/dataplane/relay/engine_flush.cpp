@@ -233,22 +233,22 @@ void Engine::sweep_one(Ref r) {
     // A side that has closed is silent by right; the other one may still be reading.
     const bool client_idle = r.relay.is_open(Side::client) &&
                              client_silence_ms > config_->listener_by_slot(r.relay.listener_slot).idle_timeout_ms;
-    const uint32_t server_silence_ms = now_ms - r.relay.server_active_ms;
-    const bool server_idle = r.relay.is_open(Side::server) &&
-                             server_silence_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
+    const bool server_idle =
+        r.relay.is_open(Side::server) &&
+        now_ms - r.relay.server_active_ms > config_->server_by_slot(r.relay.server_slot).idle_timeout_ms;
     if (client_idle || server_idle) return drain(r, now_ms);
-    if (keep_alive(r, Side::client, config_->listener_by_slot(r.relay.listener_slot).keepalive, client_silence_ms) &&
+    if (keep_alive(r, Side::client, config_->listener_by_slot(r.relay.listener_slot).keepalive) &&
         r.relay.is_open(Side::server))
-        keep_alive(r, Side::server, config_->server_by_slot(r.relay.server_slot).keepalive, server_silence_ms);
+        keep_alive(r, Side::server, config_->server_by_slot(r.relay.server_slot).keepalive);
 }
 
 /// What the path to the side's peer, and the peer itself, are asked now and then. False when the relay has ended.
-bool Engine::keep_alive(Ref r, Side side, const KeepaliveRecord& settings, uint32_t silence_ms) {
+bool Engine::keep_alive(Ref r, Side side, const KeepaliveRecord& settings) {
     if (!r.relay.is_open(side)) return true;
     const tcp::Context ctx = context(r.shard);
     const tcp::Endpoint ep = r.relay.endpoint(side);
     if (ep.warm.mss_full != 0 && random() % sweeps_per_path_probe == 0) tcp::path_mtu_raise(ctx, ep);
-    switch (tcp::keepalive_step(ctx, ep, settings, silence_ms)) {
+    switch (tcp::keepalive_step(ctx, ep, settings)) {
         case tcp::KeepaliveStep::none:
             return true;
         case tcp::KeepaliveStep::probe:

@@ -4,20 +4,6 @@
 #include "dataplane/tcp/path_mtu.h"
 
 namespace millrace::relay {
-namespace {
-
-/// RFC 1122 §3.2.2.1 and §4.2.3.9, RFC 4443 §3.1, RFC 5461 §2.
-tcp::IcmpReport::Kind kind_of(const wire::IcmpError& error) {
-    using Kind = tcp::IcmpReport::Kind;
-    if (error.kind == wire::IcmpErrorKind::packet_too_big) return Kind::too_big;
-    if (error.kind != wire::IcmpErrorKind::unreachable) return Kind::soft;
-    constexpr uint8_t protocol_v4 = 2, port_v4 = 3, prohibited_v6 = 1, port_v6 = 4;
-    const bool hard = error.embedded_source.is_v4() ? error.code == protocol_v4 || error.code == port_v4
-                                                    : error.code == prohibited_v6 || error.code == port_v6;
-    return hard ? Kind::hard : Kind::soft;
-}
-
-}  // namespace
 
 void Engine::on_icmp_error(Shard& shard, const wire::IcmpError& error, TimeUs now) {
     now_ = now;
@@ -33,9 +19,7 @@ void Engine::on_icmp_error(Shard& shard, const wire::IcmpError& error, TimeUs no
     }
     const Ref r = ref(shard, FlowValue::index(*value));
     const Side side = FlowValue::side(*value);
-    const tcp::Events events =
-        tcp::on_icmp_error(context(shard), r.relay.endpoint(side),
-                           {.kind = kind_of(error), .mtu = error.mtu, .seq = tcp::Seq{error.embedded_seq}});
+    const tcp::Events events = tcp::on_icmp_error(context(shard), r.relay.endpoint(side), tcp::icmp_report(error));
     on_events(r, side, events);
     mark_ready(r);
 }

@@ -1,7 +1,7 @@
 // Keepalive (RFC 9293 §3.8.4): finds peers that went away without a word. It has no timer and no memory of its own: the
 // owner, who visits every connection every few seconds anyhow, asks keepalive_step() and acts. While probes are
 // unanswered, warm.backoff counts them and warm.timer_base is when the last one went; both are free as long as nothing
-// is in flight and no window is closed.
+// is in flight and no window is closed. How long the peer has been silent is told by warm.ts_recent_age.
 //
 //   silent for `idle_s` ──► probe ──interval_s──► probe ── ... `count` unanswered ──► dead
 //                             └── any segment of the peer: another `idle_s`
@@ -20,8 +20,7 @@ enum class KeepaliveStep : uint8_t {
     dead,   ///< nobody answers: abort()
 };
 
-/// `silent_ms`: how long the peer has sent no data and acknowledged none.
-KeepaliveStep keepalive_step(const Context& ctx, Endpoint ep, const KeepaliveRecord& settings, uint32_t silent_ms);
+KeepaliveStep keepalive_step(const Context& ctx, Endpoint ep, const KeepaliveRecord& settings);
 
 /// Probes are under way: the endpoint is established and nothing else uses the fields.
 inline bool keepalive_probing(Endpoint ep) {

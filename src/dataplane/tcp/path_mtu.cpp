@@ -65,7 +65,22 @@ void on_too_big(const Context& ctx, Endpoint ep, uint32_t mtu) {
     send_all_again(ctx, ep);
 }
 
+/// RFC 1122 §3.2.2.1 and §4.2.3.9, RFC 4443 §3.1, RFC 5461 §2.
+IcmpReport::Kind kind_of(const wire::IcmpError& error) {
+    using Kind = IcmpReport::Kind;
+    if (error.kind == wire::IcmpErrorKind::packet_too_big) return Kind::too_big;
+    if (error.kind != wire::IcmpErrorKind::unreachable) return Kind::soft;
+    constexpr uint8_t protocol_v4 = 2, port_v4 = 3, prohibited_v6 = 1, port_v6 = 4;
+    const bool hard = error.embedded_source.is_v4() ? error.code == protocol_v4 || error.code == port_v4
+                                                    : error.code == prohibited_v6 || error.code == port_v6;
+    return hard ? Kind::hard : Kind::soft;
+}
+
 }  // namespace
+
+IcmpReport icmp_report(const wire::IcmpError& error) {
+    return {.kind = kind_of(error), .mtu = error.mtu, .seq = Seq{error.embedded_seq}};
+}
 
 Events on_icmp_error(const Context& ctx, Endpoint ep, const IcmpReport& report) {
     Events events;

@@ -1,7 +1,7 @@
 // What ICMP and silence say of a connection's path: path MTU discovery (RFC 1191, RFC 8201), its way around routers
 // that say nothing (RFC 4821 §7, without probe segments of its own), and ICMP errors (RFC 1122 §4.2.3.9, RFC 5927).
 // Anyone can forge ICMP, so a message counts only when it quotes a segment that is in flight now. Internal to tcp/ but
-// for on_icmp_error().
+// for icmp_report() and on_icmp_error().
 //
 //   MSS by the SYNs ──Fragmentation Needed / Packet Too Big──► what the router names, never below 552 or 1280
 //        ▲      └──── third timeout in a row of a full segment ──► the next step below
@@ -13,6 +13,7 @@
 
 #include "dataplane/tcp/context.h"
 #include "dataplane/tcp/endpoint.h"
+#include "dataplane/wire/frame.h"
 
 namespace millrace::tcp {
 
@@ -27,6 +28,9 @@ struct IcmpReport {
     uint32_t mtu = 0;  ///< 0 from routers older than RFC 1191
     Seq seq;           ///< of the segment that it quotes
 };
+
+/// `error` quotes TCP.
+IcmpReport icmp_report(const wire::IcmpError& error);
 
 /// An ICMP error about a segment of this connection. event_refused when it ends an open; flush() afterwards, since
 /// segments may be sent again.

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "dataplane/tcp/close.h"
+#include "dataplane/tcp/keepalive.h"
+#include "dataplane/tcp/path_mtu.h"
 #include "dataplane/tcp/receiver.h"
 #include "dataplane/tcp/sender.h"
 #include "dataplane/tcp/setup.h"
@@ -20,6 +22,7 @@ constexpr size_t arena_bytes = 64 * store::ChunkStore::slab_bytes;
 constexpr size_t table_entries = 64;
 /// The dataplane looks at its half-open table every 100 ms or so; here oftener, so that scripts can state times.
 constexpr TimeUs half_open_poll_us = 1000;
+constexpr TimeUs keepalive_poll_us = 1000;  // likewise: there every ten seconds
 constexpr uint32_t idle_rounds_max = 1000;
 constexpr tcp::Secrets script_secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
 
@@ -74,7 +77,16 @@ ConnectionPtr Host::add_connection() {
 
 void Host::receive(std::span<const uint8_t> frame) {
     wire::ParsedFrame parsed;
-    if (wire::parse_frame(frame, {}, parsed) == wire::FrameKind::tcp) on_segment(parsed.tcp);
+    const wire::FrameKind kind = wire::parse_frame(frame, {}, parsed);
+    if (kind == wire::FrameKind::tcp) on_segment(parsed.tcp);
+    if (kind == wire::FrameKind::icmp_error && parsed.error.embedded_is_tcp) on_icmp_error(parsed.error);
+}
+
+void Host::on_icmp_error(const wire::IcmpError& error) {
+    const ConnectionPtr connection = find(error.embedded_source_port, error.embedded_destination_port);
+    if (connection == nullptr || error.destination != error.embedded_source) return;
+    const tcp::State before = connection->hot.state;
+    on_events(*connection, tcp::on_icmp_error(context(), connection->endpoint(), tcp::icmp_report(error)), before);
 }
 
 void Host::on_segment(const wire::TcpSegment& segment) {
@@ -218,6 +230,10 @@ bool Host::run_next(TimeUs until) {
         if (const auto deadline = tcp::next_deadline(context(), connection->endpoint())) consider(*deadline);
     }
     if (half_open_.size() > 0) consider(half_open_poll_at_);
+    const bool keepalive = std::any_of(connections_.begin(), connections_.end(), [](const ConnectionPtr& connection) {
+        return connection->live && connection->keepalive.idle_s != 0;
+    });
+    if (keepalive) consider(keepalive_poll_at_);
     if (!next || *next > until) {
         now_ = std::max(now_, until);
         return false;
@@ -236,6 +252,11 @@ bool Host::run_next(TimeUs until) {
         half_open_.poll(context(), half_open_.capacity(), 1000,
                         [&](const wire::OutboundSegment& segment) { transmit(segment); });
     }
+    if (keepalive && now_ >= keepalive_poll_at_) {
+        keepalive_poll_at_ = now_ + keepalive_poll_us;
+        for (const ConnectionPtr& connection : connections)
+            if (connection->live) keep_alive(*connection);
+    }
     idle_rounds_ = moved || sent_.size() != sent_before ? 0 : idle_rounds_ + 1;
     if (idle_rounds_ > idle_rounds_max) {
         violations_.push_back("a deadline that is due does not go away");
@@ -243,6 +264,14 @@ bool Host::run_next(TimeUs until) {
         return false;
     }
     return true;
+}
+
+void Host::keep_alive(Connection& connection) {
+    const tcp::KeepaliveStep step = tcp::keepalive_step(context(), connection.endpoint(), connection.keepalive);
+    if (step == tcp::KeepaliveStep::probe) flush(connection);
+    if (step != tcp::KeepaliveStep::dead) return;
+    abort(connection);
+    connection.error = "ETIMEDOUT";
 }
 
 // ---- what the application does

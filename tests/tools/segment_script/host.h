@@ -48,6 +48,7 @@ struct Connection {
     std::vector<uint8_t> received;  ///< not read yet
     std::string written;            ///< everything ever queued
     tcp::Seq iss;
+    KeepaliveRecord keepalive{};  ///< idle_s 0: none
 
     tcp::Endpoint endpoint() { return {hot, warm}; }
 };
@@ -96,6 +97,8 @@ class Host {
     ConnectionPtr add_connection();
     void establish(const tcp::HalfOpen& agreed, const wire::TcpSegment& segment);
     void on_segment(const wire::TcpSegment& segment);
+    void on_icmp_error(const wire::IcmpError& error);
+    void keep_alive(Connection& connection);
     void on_segment_without_connection(const wire::TcpSegment& segment);
     void on_connection_segment(Connection& connection, const wire::TcpSegment& segment);
     void on_events(Connection& connection, const tcp::Events& events, tcp::State before);
@@ -122,6 +125,7 @@ class Host {
     std::vector<std::string> violations_;
     TimeUs now_;
     TimeUs half_open_poll_at_ = 0;
+    TimeUs keepalive_poll_at_ = 0;
     uint32_t idle_rounds_ = 0;  ///< deadlines in a row that moved neither the clock nor a segment
 };
 

@@ -139,6 +139,9 @@ Outcome Sockets::accept(Socket& socket, const Call& call) {
     accepted.reported_connected = true;
     accepted.nonblocking = words.contains("SOCK_NONBLOCK");
     accepted.send_buffer_bytes = socket.send_buffer_bytes;
+    accepted.keepalive = socket.keepalive;
+    accepted.keepalive_times = socket.keepalive_times;
+    apply_keepalive(accepted);
     if (socket.receive_buffer_bytes != 0) connection->receive_buffer_bytes = socket.receive_buffer_bytes;
     return done(add(accepted, call.result.number));
 }
@@ -150,6 +153,7 @@ Outcome Sockets::connect(Socket& socket, const Arguments& arguments, bool again)
         socket.connection = host_.connect(socket.port, remote);
         if (socket.connection == nullptr) return fails("EADDRNOTAVAIL");
         opened_ = {socket.port, remote};
+        apply_keepalive(socket);
         if (socket.receive_buffer_bytes != 0) socket.connection->receive_buffer_bytes = socket.receive_buffer_bytes;
         return socket.nonblocking ? fails("EINPROGRESS") : blocks();
     }
@@ -285,12 +289,36 @@ Outcome Sockets::ioctl(Socket& socket, const Arguments& arguments) {
     return outcome;
 }
 
+void Sockets::apply_keepalive(Socket& socket) {
+    if (socket.connection != nullptr)
+        socket.connection->keepalive = socket.keepalive ? socket.keepalive_times : KeepaliveRecord{};
+}
+
+/// False when `name` has nothing to do with it, or the value is none.
+bool Sockets::set_keepalive(Socket& socket, const std::string& name, int64_t value) {
+    KeepaliveRecord& times = socket.keepalive_times;
+    if (value < 0 || value > 32767) return false;
+    if (name == "SO_KEEPALIVE")
+        socket.keepalive = value != 0;
+    else if (name == "TCP_KEEPIDLE" && value > 0)
+        times.idle_s = static_cast<uint16_t>(value);
+    else if (name == "TCP_KEEPINTVL" && value > 0 && value <= keepalive_s_max)
+        times.interval_s = static_cast<uint16_t>(value);
+    else if (name == "TCP_KEEPCNT" && value > 0 && value <= 127)
+        times.count = static_cast<uint8_t>(value);
+    else
+        return false;
+    apply_keepalive(socket);
+    return true;
+}
+
 Outcome Sockets::set_option(Socket& socket, const Arguments& arguments) {
     const Value& name = argument(arguments, 2);
     const Value& given = argument(arguments, 3);
     const auto number = number_in(given);
     if (is_word(name, "SO_REUSEADDR") || is_word(name, "SO_REUSEPORT")) return done(0);
     if (is_word(name, "TCP_NODELAY")) return done(0);  // this stack never waits for more to send
+    if (name.kind == Value::Kind::word && number && set_keepalive(socket, name.text, *number)) return done(0);
     if (is_word(name, "SO_RCVBUF") && number) {
         socket.receive_buffer_bytes = static_cast<uint32_t>(*number);
         if (socket.connection) socket.connection->receive_buffer_bytes = socket.receive_buffer_bytes;

@@ -43,9 +43,11 @@ class Sockets {
         bool write_shut = false;
         bool read_shut = false;
         bool reset_on_close = false;
-        uint32_t receive_buffer_bytes = 0;     ///< 0: the host's default
-        uint32_t send_buffer_bytes = 1 << 20;  ///< Linux takes much, too
-        uint32_t written = 0;                  ///< of the write() that blocks
+        bool keepalive = false;
+        KeepaliveRecord keepalive_times{7200, 75, 9, {}};  ///< as on Linux
+        uint32_t receive_buffer_bytes = 0;                 ///< 0: the host's default
+        uint32_t send_buffer_bytes = 1 << 20;              ///< Linux takes much, too
+        uint32_t written = 0;                              ///< of the write() that blocks
         ConnectionPtr connection;
     };
     using Arguments = std::vector<Value>;
@@ -61,6 +63,8 @@ class Sockets {
     Outcome close(int64_t fd);
     Outcome fcntl(Socket& socket, const Arguments& arguments);
     Outcome ioctl(Socket& socket, const Arguments& arguments);
+    bool set_keepalive(Socket& socket, const std::string& name, int64_t value);
+    static void apply_keepalive(Socket& socket);
     Outcome set_option(Socket& socket, const Arguments& arguments);
     Outcome get_option(Socket& socket, const Arguments& arguments);
     Outcome socket_call(const Call& call);

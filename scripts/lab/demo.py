@@ -250,6 +250,27 @@ def succeeded(result):
         result["kernel_tcp_sockets"] == 0
 
 
+def show(demo):
+    """Runs the demo in its lab; returns the exit code."""
+    try:
+        demo.start()
+        demo.run()
+    except (millrace.Refused, RuntimeError) as error:
+        demo.lab.keep_directory = True
+        print(f"scripts/demo: {error}\nThe logs are in {demo.lab.directory}", file=sys.stderr)
+        return 1
+    result = demo.summary()
+    demo.print_summary(result)
+    if not succeeded(result):
+        demo.lab.keep_directory = True
+        print(f"scripts/demo: not as it should be; the logs are in {demo.lab.directory}", file=sys.stderr)
+    if demo.arguments.json:
+        print(json.dumps(result), flush=True)
+    if demo.arguments.keep:
+        demo.keep()
+    return 0 if succeeded(result) else 1
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="length of the exchange (default 20)")
@@ -264,25 +285,12 @@ def main():
         print("\n".join(f"scripts/demo: {problem}" for problem in problems), file=sys.stderr)
         return 1
     millrace.leave_cores({0})
-    with net.Lab(join_root=arguments.keep) as lab:
-        demo = Demo(lab, arguments)
-        try:
-            demo.start()
-            demo.run()
-        except (millrace.Refused, RuntimeError) as error:
-            lab.keep_directory = True
-            print(f"scripts/demo: {error}\nThe logs are in {lab.directory}", file=sys.stderr)
-            return 1
-        result = demo.summary()
-        demo.print_summary(result)
-        if not succeeded(result):
-            lab.keep_directory = True
-            print(f"scripts/demo: not as it should be; the logs are in {lab.directory}", file=sys.stderr)
-        if arguments.json:
-            print(json.dumps(result), flush=True)
-        if arguments.keep:
-            demo.keep()
-        return 0 if succeeded(result) else 1
+    try:
+        with net.Lab(join_root=arguments.keep) as lab:
+            return show(Demo(lab, arguments))
+    except RuntimeError as error:
+        print(f"scripts/demo: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -146,6 +146,26 @@ class Style(unittest.TestCase):
                 places.append(f"{name}: not in tests/fuzz/meson.build")
         self.none(places)
 
+    def test_names_in_the_table_of_rfcs_exist(self):
+        """docs/tcp.md: `FILE` FUNCTION… in the third column, `scripts/NAME` and `unit|sim/FILE` CASE… in the fourth."""
+        places, rows = [], re.findall(r"^\|([^|]*)\|[^|]*\|([^|]*)\|([^|]*)\|$", text("docs/tcp.md"), re.MULTILINE)
+        for rfc, where, shown in rows[2:]:
+            for column, found in ((where, {}), (shown, {"unit": "tests/unit/dataplane", "sim": "tests/sim"})):
+                names = re.findall(r"`([^`]+)`([\w ]*)", column)
+                places += [] if names else [f"RFC{rfc}: names nothing"]
+                for name, words in names:
+                    top, rest = name.split("/", 1)
+                    file = (f"tests/scripts/{rest}.pkt" if top == "scripts" else
+                            f"{found[top]}/{rest}.cpp" if top in found else f"src/dataplane/{name}")
+                    if not os.path.exists(os.path.join(ROOT, file)):
+                        places.append(f"RFC{rfc}: there is no {file}")
+                        continue
+                    begin = r", " if top in found else r"\b"  # the case in TEST(SUITE, CASE)
+                    places += [f"RFC{rfc}: {file} has no {word}" for word in words.split()
+                               if not re.search(begin + word + r"\b", text(file))]
+        self.assertGreater(len(rows), 30)
+        self.none(places)
+
     def test_scripts_parse(self):
         places = []
         for name in tracked("scripts/*", ".ci/*", "*.sh", "*.py"):

@@ -15,6 +15,9 @@ test_packages=(
     git curl iputils-ping chromium
 )
 
+# Besides, for the micro benchmarks (scripts/bench).
+bench_packages=(libbenchmark-dev)
+
 # Installs those of the named packages that are missing; without any, touches neither apt nor the network.
 install_packages() {
     local missing=() package

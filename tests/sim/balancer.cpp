@@ -240,8 +240,7 @@ void Balancer::take_burst(uint16_t index, TimeUs now) {
                                std::make_move_iterator(inbox.begin() + static_cast<long>(count)));
     inbox.erase(inbox.begin(), inbox.begin() + static_cast<long>(count));
     for (size_t i = 0; i < count; ++i)
-        frames[i] = {
-            .bytes = burst[i].bytes, .interface = 0, .checksums_verified = false, .learn_only = burst[i].learn_only};
+        frames[i] = {.bytes = burst[i].bytes, .interface = 0, .learn_only = burst[i].learn_only};
     workers_[index]->worker->receive(std::span(frames).first(count), others, now);
     for (size_t i = 0; i < count; ++i) {
         if (others[i] == worker::nobody_else) continue;

@@ -14,7 +14,8 @@ namespace millrace::net {
 struct InboundFrame {
     std::span<const uint8_t> bytes;
     uint16_t interface = 0;           ///< index of the interface in the configuration
-    bool checksums_verified = false;  ///< the device checked the IP and TCP checksums and found them good
+    bool ip_checksum_verified = false;   ///< the device found the IPv4 header checksum good
+    bool tcp_checksum_verified = false;  ///< the device found the TCP checksum good
     bool learn_only = false;          ///< another worker's copy of a neighbour's message: learn from it, don't answer
 };
 

@@ -41,10 +41,10 @@ void WorkerLoop::take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16
     std::array<uint16_t, rx_burst> others;
     for (size_t i = 0; i < mbufs.size(); ++i) {
         const rte_mbuf* mbuf = mbufs[i];
-        constexpr uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
         frames[i] = {.bytes = {rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)},
                      .interface = interface == no_slot ? mbuf->port : interface,
-                     .checksums_verified = (mbuf->ol_flags & good) == good,
+                     .ip_checksum_verified = (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) != 0,
+                     .tcp_checksum_verified = (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0,
                      .learn_only = interface == no_slot && (mbuf->ol_flags & learn_only_mark) != 0};
     }
     worker.receive(std::span(frames).first(mbufs.size()), others, now);

@@ -105,8 +105,8 @@ uint16_t Worker::local_id(const IpAddress& destination) {
 /// Who else has to see the frame: everybody when it told something of a neighbour.
 uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
     const wire::ParseOptions options{.vlan = vlans_[frame.interface],
-                                     .ip_checksum_verified = frame.checksums_verified,
-                                     .tcp_checksum_verified = frame.checksums_verified};
+                                     .ip_checksum_verified = frame.ip_checksum_verified,
+                                     .tcp_checksum_verified = frame.tcp_checksum_verified};
     if (wire::parse_frame(frame.bytes, options, parsed_) == wire::FrameKind::dropped) {
         ++stats_.worker.drops[static_cast<size_t>(parsed_.drop_reason)];
         return nobody_else;

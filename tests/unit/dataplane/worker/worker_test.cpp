@@ -70,8 +70,11 @@ class WorkerTest : public ::testing::Test {
 
     /// Gives the worker one frame; who else must see it.
     uint16_t receive(const Frame& frame, uint16_t interface = 0, bool learn_only = false, bool verified = false) {
-        const net::InboundFrame inbound{
-            .bytes = frame, .interface = interface, .checksums_verified = verified, .learn_only = learn_only};
+        const net::InboundFrame inbound{.bytes = frame,
+                                        .interface = interface,
+                                        .ip_checksum_verified = verified,
+                                        .tcp_checksum_verified = verified,
+                                        .learn_only = learn_only};
         uint16_t other = 0;
         worker_->receive({&inbound, 1}, {&other, 1}, now_);
         return other;

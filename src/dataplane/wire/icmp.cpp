@@ -93,13 +93,9 @@ size_t write_echo(std::span<uint8_t> out, const LinkHeader& link, const IcmpEcho
     const bool is_v4 = echo.source.is_v4();
     const size_t length = icmp_header_length + echo.payload.size();
     const uint8_t protocol = is_v4 ? protocol_icmp : protocol_icmpv6;
-    uint8_t* const icmp = write_ip_packet(out, link,
-                                          {.source = echo.source,
-                                           .destination = echo.destination,
-                                           .protocol = protocol,
-                                           .ttl = options.ttl,
-                                           .offload_checksum = options.offload_ip_checksum},
-                                          length);
+    uint8_t* const icmp = write_ip_packet(
+        out, link, {.source = echo.source, .destination = echo.destination, .protocol = protocol, .ttl = options.ttl},
+        length);
     if (icmp == nullptr) return 0;
     PacketWriter writer(icmp, is_v4 ? 0 : pseudo_header_sum(echo.source, echo.destination, protocol, length));
     writer.word(uint32_t{is_v4 ? type_v4 : type_v6} << 24);

@@ -61,7 +61,6 @@ struct IpHeader {
     uint8_t protocol;
     uint8_t ttl;
     uint8_t ecn = 0;
-    bool offload_checksum = false;
 };
 
 /// Writes the Ethernet and IP headers of a packet with `upper_length` bytes behind them. Returns where those start, or
@@ -81,7 +80,7 @@ inline uint8_t* write_ip_packet(std::span<uint8_t> out, const LinkHeader& link, 
         writer.word(uint32_t{ip.ttl} << 24 | uint32_t{ip.protocol} << 16);
         writer.word(load_be32(ip.source.bytes.data() + 12));
         writer.word(load_be32(ip.destination.bytes.data() + 12));
-        if (!ip.offload_checksum) store_raw(start + 10, checksum_finish(writer.sum()));
+        store_raw(start + 10, checksum_finish(writer.sum()));
         return writer.at();
     }
     writer.word(0x6000'0000u | uint32_t{ip.ecn} << 20);

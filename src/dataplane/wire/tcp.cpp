@@ -120,15 +120,13 @@ void write_options(PacketWriter& writer, const TcpOptions& options) {
     }
 }
 
-/// Copies the pieces to `at`; the sum is only made when `checksum`. Returns the running sum.
-uint64_t write_payload(uint8_t* at, const OutboundSegment& segment, uint64_t sum, bool checksum) {
+/// Copies the pieces to `at` and adds them to the sum, which it returns.
+uint64_t write_payload(uint8_t* at, const OutboundSegment& segment, uint64_t sum) {
     size_t offset = 0;
     for (unsigned i = 0; i < segment.piece_count; ++i) {
         const std::span<const uint8_t> piece = segment.pieces[i];
         MILLRACE_ASSERT(piece.size() <= segment.payload_length - offset);
-        if (!checksum)
-            std::copy(piece.begin(), piece.end(), at + offset);
-        else if ((offset & 1) == 0 || fault(Fault::wire_odd_piece_checksum))
+        if ((offset & 1) == 0 || fault(Fault::wire_odd_piece_checksum))
             sum = checksum_copy(sum, at + offset, piece.data(), piece.size());
         else
             sum += checksum_at_odd_offset(checksum_copy(0, at + offset, piece.data(), piece.size()));
@@ -189,13 +187,11 @@ size_t write_tcp(std::span<uint8_t> out, const LinkHeader& link, const OutboundS
                                           .destination = header.destination,
                                           .protocol = protocol_tcp,
                                           .ttl = options.ttl,
-                                          .ecn = header.ip_ecn,
-                                          .offload_checksum = options.offload_ip_checksum},
+                                          .ecn = header.ip_ecn},
                                          segment_length);
     if (tcp == nullptr) return 0;
 
-    const uint64_t pseudo = pseudo_header_sum(header.source, header.destination, protocol_tcp, segment_length);
-    PacketWriter writer(tcp, pseudo);
+    PacketWriter writer(tcp, pseudo_header_sum(header.source, header.destination, protocol_tcp, segment_length));
     writer.word(uint32_t{header.source_port} << 16 | header.destination_port);
     writer.word(header.seq);
     writer.word(header.ack);
@@ -205,9 +201,7 @@ size_t write_tcp(std::span<uint8_t> out, const LinkHeader& link, const OutboundS
         write_syn_options(writer, header.options);
     else
         write_options(writer, header.options);
-    const bool checksum = !options.offload_tcp_checksum;
-    const uint64_t sum = write_payload(writer.at(), segment, writer.sum(), checksum);
-    store_raw(tcp + 16, checksum ? checksum_finish(sum) : checksum_fold(pseudo));
+    store_raw(tcp + 16, checksum_finish(write_payload(writer.at(), segment, writer.sum())));
     return static_cast<size_t>(tcp - out.data()) + segment_length;
 }
 

@@ -17,9 +17,7 @@
 namespace millrace::wire {
 
 struct WriteOptions {
-    uint8_t ttl = 64;                   ///< or hop limit
-    bool offload_ip_checksum = false;   ///< leave IPv4's checksum 0 for the device
-    bool offload_tcp_checksum = false;  ///< leave the folded pseudo header in TCP's for the device (DPDK's convention)
+    uint8_t ttl = 64;  ///< or hop limit
 };
 
 /// A TCP segment (RFC 9293 §3.1), its pieces gathered in order. ip_ecn goes into the IP header. On a SYN the options

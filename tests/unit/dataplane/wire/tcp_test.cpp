@@ -334,29 +334,6 @@ TEST(TcpWrite, OptionsWithoutTimestampsArePadded) {
     EXPECT_EQ(options_written({.has_timestamps = true}), (Bytes{1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0}));
 }
 
-TEST(TcpWrite, LeavesChecksumsToTheDevice) {
-    for (bool v6 : {false, true}) {
-        OutboundSegment segment = outbound(v6, tcp_ack);
-        const Bytes payload(9, 0x77);
-        set_payload(segment, payload, {3, 3});
-        Bytes frame(200);
-        frame.resize(write_tcp(frame, {}, segment, {.offload_ip_checksum = true, .offload_tcp_checksum = true}));
-        const size_t tcp = v6 ? 54 : 34;
-        // The device sums the segment with the pseudo header's sum in the field, and the result must be right.
-        const Bytes pseudo = concat(
-            {address_bytes(segment.header.source), address_bytes(segment.header.destination), be32(29), be32(6)});
-        EXPECT_EQ(frame[tcp + 16] * 256u + frame[tcp + 17], ~reference_checksum(pseudo) & 0xffff);
-        put16(frame, tcp + 16, reference_checksum(std::span(frame).subspan(tcp)));
-        if (!v6) {
-            EXPECT_EQ(frame[24] * 256u + frame[25], 0u);
-            put16(frame, 24, reference_checksum(std::span(frame).subspan(14, 20)));
-        }
-        ParsedFrame parsed;
-        ASSERT_EQ(parse_frame(frame, {}, parsed), FrameKind::tcp) << name(parsed.drop_reason);
-        EXPECT_EQ(Bytes(parsed.tcp.payload.begin(), parsed.tcp.payload.end()), payload);
-    }
-}
-
 TEST(TcpWrite, RefusesWhatNoPacketCanBe) {
     Bytes out(70000);
     OutboundSegment segment = outbound(false, tcp_ack);

@@ -181,19 +181,28 @@ def program_group(report, group, directory, wants, environment):
     return green
 
 
-def scripts_group(report):
-    """Each script must pass in full; those of known_failures wait for a mended stack and must fail until then."""
+def script_names():
+    """The names (TOPIC/NAME) of all timed segment scripts, and of those that are known to fail."""
     folder = os.path.join(ROOT, "tests/scripts")
     with open(os.path.join(folder, "known_failures"), encoding="utf-8") as lines:
         known = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
-    names = sorted(os.path.relpath(os.path.join(parent, file), folder)[:-len(".pkt")]
-                   for parent, _, files in os.walk(folder) for file in files if file.endswith(".pkt"))
+    return sorted(os.path.relpath(os.path.join(parent, file), folder)[:-len(".pkt")]
+                  for parent, _, files in os.walk(folder) for file in files if file.endswith(".pkt")), known
+
+
+def play_scripts(directory, names):
+    return [f"{directory}/bin/segment-script", *SCRIPT_OPTIONS, *(f"tests/scripts/{name}.pkt" for name in names)]
+
+
+def scripts_group(report):
+    """Each script must pass in full; those of known_failures wait for a mended stack and must fail until then."""
+    names, known = script_names()
     for name in sorted(known - set(names)):
         report.fail(f"scripts/{name}", "known_failures names it, but there is no such script")
     names = [name for name in names if report.wants(f"scripts/{name}")]
 
     def play(name):
-        return run(["build/bin/segment-script", *SCRIPT_OPTIONS, f"tests/scripts/{name}.pkt"], 30)
+        return run(play_scripts("build", [name]), 30)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for name, (code, output) in zip(names, pool.map(play, names)):
@@ -224,6 +233,10 @@ def fault_group(report, programs):
     with open(os.path.join(ROOT, "src/dataplane/base/fault_names.inc"), encoding="utf-8") as lines:
         names = re.findall(r"^MILLRACE_FAULT_NAME\((\w+)\)", lines.read(), re.MULTILINE)
     names = [name for name in names if report.wants(f"fault/{name}")]
+    scripts, known = script_names()
+    player = play_scripts("build-checked", [name for name in scripts if name not in known])
+    if run(player, **SANITIZERS)[0] == 0:
+        programs = {**programs, "scripts/tcp": player}
 
     def find(fault):
         layer = fault.split("_")[0]

@@ -16,7 +16,7 @@ namespace {
 bool acknowledgement_plausible(const EndpointHot& hot, Seq ack) {
     const uint32_t window_max = 65535u << hot.send_scale();
     if (ack > hot.snd_nxt && !fault(Fault::tcp_ack_beyond_snd_nxt_accepted)) return false;
-    return ack >= hot.snd_una - window_max;
+    return ack >= hot.snd_una - window_max || fault(Fault::tcp_ancient_ack_accepted);
 }
 
 void on_fin_acknowledged(Endpoint ep, Events& events) {
@@ -107,7 +107,8 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
     if (ep.hot.has(flag_ecn) && segment.has(wire::tcp_ece)) recovery_on_congestion_echo(ctx, ep);
     update_send_window(ep, segment, window, advanced);
     // The peer answers, so this never ends (RFC 9293 §3.8.6.1), though probes have become rare.
-    if (ep.hot.snd_wnd == 0) ep.warm.backoff = std::min(ep.warm.backoff, backoff_while_answered);
+    if (ep.hot.snd_wnd == 0 && !fault(Fault::tcp_window_probe_gives_up))
+        ep.warm.backoff = std::min(ep.warm.backoff, backoff_while_answered);
     return true;
 }
 

@@ -59,6 +59,7 @@ void grow_cubic(const Context& ctx, Endpoint ep, uint32_t acked) {
 }  // namespace
 
 void congestion_start(Endpoint ep, uint32_t segments) {
+    if (fault(Fault::tcp_initial_window_unlimited)) segments = 1000;
     ep.warm.cwnd = segments * ep.hot.mss;
     ep.warm.ssthresh = window_max;
 }
@@ -94,6 +95,7 @@ void congestion_on_loss(const Context& ctx, Endpoint ep, uint32_t flight) {
         const uint64_t beta = fault(Fault::tcp_cubic_beta_wrong) ? 950 : cubic_beta;
         remaining = static_cast<uint32_t>(std::min(flight, cwnd) * beta / 1000);
     }
+    if (fault(Fault::tcp_window_kept_at_loss)) remaining = ep.warm.cwnd;
     ep.warm.ssthresh = std::max(remaining, 2u * ep.hot.mss);
 }
 

@@ -154,7 +154,8 @@ void rack_mark_lost_on_timeout(const Context& ctx, Endpoint ep, RecoveryState& s
     const uint32_t patience_us = sack ? rtt_us + reordering_window(ep, 0) : 0;
     // The peer must have acknowledged a head that it holds: it dropped what it reported (RFC 2018 §8).
     const store::ChunkId head = send_queue_head(ctx, ep);
-    const bool reneged = head != store::no_chunk && (ctx.chunks.header(head).flags & chunk_sacked) != 0;
+    const bool reneged = head != store::no_chunk && !fault(Fault::tcp_reneging_ignored) &&
+                         (ctx.chunks.header(head).flags & chunk_sacked) != 0;
     if (reneged) ++ctx.counters.reneged;
     state.sacked = state.lost = 0;
     state.rtx_cursor = store::no_chunk;

@@ -11,7 +11,8 @@ Seq receive_window_edge(const Options& options, const EndpointHot& hot, uint32_t
     const uint32_t space = std::min(receive_space, limit);
     if (fault(Fault::tcp_window_shrinks)) return hot.rcv_nxt + space;
     const uint32_t promised = receive_window(hot);
-    const uint32_t step = std::min<uint32_t>(hot.mss, options.receive_window_bytes / 2);
+    const uint32_t step =
+        fault(Fault::tcp_silly_window) ? 1 : std::min<uint32_t>(hot.mss, options.receive_window_bytes / 2);
     return space >= promised + step ? hot.rcv_nxt + space : hot.rcv_adv;
 }
 

@@ -33,7 +33,8 @@ bool timestamp_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegmen
     }
     const bool older = static_cast<int32_t>(segment.options.ts_value - ep.hot.ts_recent) < 0;
     if (!older || fault(Fault::tcp_no_paws)) return true;
-    if (arrival_clock_ms(ctx) - ep.warm.ts_recent_age > ts_recent_age_max_ms) return true;
+    const bool stale = arrival_clock_ms(ctx) - ep.warm.ts_recent_age > ts_recent_age_max_ms;
+    if (stale && !fault(Fault::tcp_paws_for_ever)) return true;
     ++ctx.counters.paws_rejected;
     if (segment.length() > 0)
         ep.hot.set(flag_ack_pending);
@@ -66,7 +67,8 @@ bool sequence_acceptable(const Context& ctx, Endpoint ep, const wire::TcpSegment
 /// RFC 7323 §4.3: only a segment that reaches back to the last ACK sent, so that the echo covers a delayed ACK: that of
 /// the first segment which waits for it stays.
 void note_arrival(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment) {
-    if (Seq{segment.seq} > ep.hot.rcv_nxt || ep.hot.ack_delayed != 0) return;
+    if (Seq{segment.seq} > ep.hot.rcv_nxt && !fault(Fault::tcp_timestamp_of_any_segment)) return;
+    if (ep.hot.ack_delayed != 0) return;
     ep.warm.ts_recent_age = arrival_clock_ms(ctx);
     if (ep.hot.has(flag_timestamps)) ep.hot.ts_recent = segment.options.ts_value;
 }
@@ -99,6 +101,9 @@ void accept_fin(Endpoint ep, Events& events) {
             break;
         case State::fin_wait_1:
             ep.hot.state = State::closing;
+            if (!fault(Fault::tcp_simultaneous_close_cut_short)) break;
+            ep.hot.state = State::time_wait;
+            events.bits |= event_time_wait;
             break;
         default:
             ep.hot.state = State::time_wait;
@@ -125,7 +130,9 @@ void trim_to_window(const Context& ctx, Endpoint ep, Text& text) {
         text.seq += known;
         text.ack_now = true;
     }
-    const Seq edge = fault(Fault::tcp_window_off_by_one) ? ep.hot.rcv_adv + 1 : ep.hot.rcv_adv;
+    Seq edge = ep.hot.rcv_adv;
+    if (fault(Fault::tcp_window_off_by_one)) edge += 1;
+    if (fault(Fault::tcp_window_ignored)) edge += 1000;
     if (text.end() > edge) {
         ++ctx.counters.beyond_window_in;
         text.payload = text.payload.first(text.seq < edge ? edge - text.seq : 0);
@@ -175,6 +182,7 @@ void note_early_fin(const Context& ctx, Endpoint ep, Seq fin_seq) {
 
 void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
     ++ctx.counters.out_of_order_in;
+    if (fault(Fault::tcp_out_of_order_unanswered)) return;
     ep.hot.set(flag_ack_pending);
     if (ep.hot.duplicate_acks_owed < 7) ++ep.hot.duplicate_acks_owed;
 }
@@ -251,6 +259,7 @@ Events receive(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment,
         return events;
     }
     if (segment.has(wire::tcp_syn)) {  // RFC 5961 §4: whatever its sequence number
+        if (fault(Fault::tcp_syn_in_window_resets)) return on_reset(ctx, ep, ep.hot.rcv_nxt);
         challenge(ctx, ep);
         return events;
     }

@@ -131,7 +131,7 @@ void probe_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state, const w
 void on_ack_in_newreno_recovery(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t acked) {
     const uint32_t mss = ep.hot.mss;
     uint32_t& cwnd = ep.warm.cwnd;
-    if (ep.hot.snd_una >= state.recover) {
+    if (ep.hot.snd_una >= state.recover || fault(Fault::tcp_partial_ack_ends_recovery)) {
         cwnd = std::min(ep.warm.ssthresh, std::max(in_flight(ep.hot), mss) + mss);
         leave_recovery(ctx, ep, state);
         return;
@@ -291,6 +291,7 @@ TimeUs recovery_deadline(const Context& ctx, Endpoint ep) {
     }
     // RFC 8985 §7.2: not in recovery, nothing reported by SACK, one probe in a row.
     if (in_recovery(ep.hot) || ep.warm.backoff != 0 || ep.hot.srtt_us == 0) return never;
+    if (fault(Fault::tcp_tail_loss_probe_never)) return never;
     if (state != nullptr && (state->sacked > 0 || state->probe != Probe::none)) return never;
     const bool single = in_flight(ep.hot) <= ep.hot.mss;
     const uint32_t timeout_us = std::max(2 * ep.hot.srtt_us + (single ? delayed_ack_max_us : 0), probe_timeout_min_us);
@@ -350,6 +351,7 @@ void recovery_on_sent(const Context& ctx, Endpoint ep, uint32_t bytes) {
 
 uint32_t recovery_send_window(Endpoint ep) {
     const bool open = !in_recovery(ep.hot) && !ep.hot.has(flag_sack);
+    if (fault(Fault::tcp_limited_transmit_missing)) return ep.warm.cwnd;
     if (open && ep.warm.duplicate_acks > 0 && ep.warm.duplicate_acks < duplicate_ack_threshold)
         return ep.warm.cwnd + ep.warm.duplicate_acks * uint32_t{ep.hot.mss};
     return ep.warm.cwnd;

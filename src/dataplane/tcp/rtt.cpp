@@ -26,7 +26,7 @@ void rtt_sample(Endpoint ep, uint32_t rtt_us) {
     const uint32_t srtt = ep.hot.srtt_us;
     const uint32_t error = srtt > rtt_us ? srtt - rtt_us : rtt_us - srtt;
     ep.warm.rttvar_us = ep.warm.rttvar_us - ep.warm.rttvar_us / 4 + error / 4;
-    ep.hot.srtt_us = std::max(1u, srtt - srtt / 8 + rtt_us / 8);
+    ep.hot.srtt_us = fault(Fault::tcp_rtt_unsmoothed) ? rtt_us : std::max(1u, srtt - srtt / 8 + rtt_us / 8);
     ep.warm.min_rtt_us = std::min(ep.warm.min_rtt_us, rtt_us);
 }
 
@@ -45,7 +45,7 @@ uint32_t rto_us(const Options& options, Endpoint ep) {
     uint64_t rto = options.rto_initial_us;
     if (ep.hot.srtt_us != 0 || ep.warm.rttvar_us != 0) {
         rto = uint64_t{ep.hot.srtt_us} + std::max(clock_granularity_us, 4 * ep.warm.rttvar_us);
-        rto = std::max<uint64_t>(rto, options.rto_min_us);
+        if (!fault(Fault::tcp_rto_without_minimum)) rto = std::max<uint64_t>(rto, options.rto_min_us);
     }
     if (!fault(Fault::tcp_rto_never_backs_off)) rto <<= std::min<uint32_t>(ep.warm.backoff, 16);
     return static_cast<uint32_t>(std::min<uint64_t>(rto, options.rto_max_us));

@@ -1,5 +1,7 @@
 #include "dataplane/tcp/secrets.h"
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::tcp {
 namespace {
 
@@ -10,7 +12,9 @@ uint64_t tuple_hash(const SipKey& key, const Tuple& tuple) {
 }  // namespace
 
 Seq initial_sequence_number(const Secrets& secrets, const Tuple& tuple, TimeUs now) {
-    return {static_cast<uint32_t>(tuple_hash(secrets.isn, tuple)) + static_cast<uint32_t>(now / 4)};
+    const auto clock = static_cast<uint32_t>(now / 4);
+    if (fault(Fault::tcp_isn_predictable)) return {clock};
+    return {static_cast<uint32_t>(tuple_hash(secrets.isn, tuple)) + clock};
 }
 
 uint32_t timestamp_offset(const Secrets& secrets, const Tuple& tuple) {

@@ -362,6 +362,7 @@ void Flush::send_acks() {
 void Flush::start_persist_timer() {
     const bool waiting = !hot_.has(flag_fin_sent) && (hot_.snd_nxt != send_queue_end(ep_) || hot_.has(flag_fin_queued));
     if (!waiting || hot_.snd_wnd != 0 || in_flight(hot_) != 0 || hot_.has(flag_persist)) return;
+    if (fault(Fault::tcp_persist_timer_forgotten)) return;
     hot_.set(flag_persist);
     ep_.warm.backoff = 0;
     ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);

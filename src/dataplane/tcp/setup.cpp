@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/ecn.h"
 #include "dataplane/tcp/handshake.h"
@@ -37,7 +38,7 @@ void apply_terms(const Context& ctx, Endpoint ep, const HandshakeTerms& terms, S
     hot.mss = static_cast<uint16_t>(mss - (terms.has_timestamps ? 12 : 0));
     hot.rcv_nxt = irs + 1;
     hot.rcv_adv = hot.rcv_nxt + syn_window(ctx.options);
-    hot.snd_wnd = window;
+    hot.snd_wnd = fault(Fault::tcp_syn_window_scaled) ? uint32_t{window} << hot.send_scale() : window;
     hot.ts_recent = ts_value;
     ep.warm.wl1 = irs;
     ep.warm.ts_recent_age = static_cast<uint32_t>(ctx.now / us_per_ms);

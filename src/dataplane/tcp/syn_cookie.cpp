@@ -33,6 +33,7 @@ uint32_t options_of(const HandshakeTerms& terms) {
 /// `options` are those of the timestamp, or a value beyond them when there is none.
 uint32_t cookie_hash(const Context& ctx, const Tuple& tuple, Seq irs, uint64_t tick, uint32_t mss, uint32_t options) {
     if (fault(Fault::tcp_cookie_never_stale)) tick &= 1;
+    if (fault(Fault::tcp_cookie_mss_unhashed)) mss = 0;
     uint64_t words[4];
     std::memcpy(words, tuple.local.bytes.data(), 16);
     std::memcpy(words + 2, tuple.peer.bytes.data(), 16);

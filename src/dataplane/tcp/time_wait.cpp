@@ -85,7 +85,7 @@ void TimeWaitTable::insert(const Context& ctx, Endpoint ep, const IpAddress& loc
     place->snd_nxt = ep.hot.snd_nxt;
     place->rcv_nxt = ep.hot.rcv_nxt;
     place->ts_recent = ep.hot.ts_recent;
-    place->expires_at = clock_ms(ctx) + ctx.options.time_wait_ms;
+    place->expires_at = clock_ms(ctx) + ctx.options.time_wait_ms / (fault(Fault::tcp_time_wait_too_short) ? 2 : 1);
     place->has_timestamps = ep.hot.has(flag_timestamps);
     place->key = key;
 }
@@ -105,7 +105,8 @@ TimeWaitTable::Answer TimeWaitTable::on_segment(const Context& ctx, const wire::
     const bool expected = segment.length() == 0 && Seq{segment.seq} == entry->rcv_nxt && segment.has(wire::tcp_ack);
     if (expected) return {Verdict::dropped, {}};
     // The peer's FIN again: our ACK was lost, and 2 MSL begin anew (RFC 9293 §3.10.7.4).
-    if (segment.has(wire::tcp_fin)) entry->expires_at = clock_ms(ctx) + ctx.options.time_wait_ms;
+    if (segment.has(wire::tcp_fin) && !fault(Fault::tcp_time_wait_never_anew))
+        entry->expires_at = clock_ms(ctx) + ctx.options.time_wait_ms;
     fill_ack(ctx, *entry, segment, local_id, reply);
     return {Verdict::reply, {}};
 }

@@ -9,6 +9,7 @@
 #include "dataplane/tcp/connection.h"
 #include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/ecn.h"
+#include "dataplane/tcp/path_mtu.h"
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/recovery.h"
 #include "tcp_segments.h"
@@ -107,6 +108,17 @@ class End {
         check();
         return events;
     }
+    /// RFC 5927 §4, §5.2: only what quotes something in flight counts, and nothing ends an established connection.
+    Events on_icmp_error(const IcmpReport& report) {
+        const EndpointHot before = hot;
+        const bool forged = report.seq < hot.snd_una || report.seq >= hot.snd_nxt;
+        const Events events = tcp::on_icmp_error(stack_.context(), ep(), report);
+        if (forged || before.state != State::syn_sent) require(hot.state == before.state);
+        const uint32_t floor = (hot.peer.is_v4() ? 552u - 40 : 1280u - 60) - (hot.has(flag_timestamps) ? 12 : 0);
+        require(hot.mss <= before.mss && (hot.mss == before.mss || (!forged && hot.mss >= floor)));
+        check();
+        return events;
+    }
     std::optional<TimeUs> deadline() { return next_deadline(stack_.context(), ep()); }
 
     void end() {
@@ -127,6 +139,7 @@ class End {
         sent_ = hot.snd_nxt;
         offered_ = peer_nxt_ = iss_ + 1;
         nxt_known_ = false;
+        mss_min_ = UINT16_MAX;
     }
 
     /// The right edges that the peer ever offered: no byte may go beyond the largest.
@@ -217,7 +230,8 @@ class End {
         nxt_known_ = true;
         rcv_nxt_ = hot.rcv_nxt;
         rcv_adv_ = hot.rcv_adv;
-        if (hot.state != State::syn_received) require(warm.cwnd >= hot.mss);
+        mss_min_ = std::min(mss_min_, hot.mss);
+        if (hot.state != State::syn_received) require(warm.cwnd >= mss_min_);
         if (const Extension* known = state()) check_extension(*known);
     }
 
@@ -283,6 +297,7 @@ class End {
     Seq first_in_, place_;
     Seq rcv_nxt_, rcv_adv_, told_;
     bool nxt_known_ = false;
+    uint16_t mss_min_ = UINT16_MAX;  // a path that was found to take more does not widen the congestion window
 };
 
 }  // namespace millrace::fuzz

@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <vector>
 
+#include "dataplane/tcp/keepalive.h"
 #include "dataplane/tcp/syn_cookie.h"
 #include "dataplane/tcp/time_wait.h"
 #include "tcp_end.h"
+#include "tcp_names.h"
 #include "tcp_steps.h"
 
 namespace {
@@ -57,14 +59,14 @@ class World {
         options.reassembly_chunks_max = settings.bit(5, 5) ? 128 : 5;
         options.retries_max = settings.bit(5, 6) ? 15 : 3;
         peer_clock_ = settings.bit(6, 0) ? 0 : 0xffff'fc00 - settings.u8(7) * 8u;
-        stack.now = start_time(settings.u8(6) >> 1, settings.u16(8));
+        stack.now = start_time(stack.secrets, client_tuple_, server_tuple_, settings.u8(6) >> 1, settings.u16(8));
         open_client(settings);
         open_server(settings);
     }
 
     void step(const Step& step) {
         const size_t op = step.u8(0) & 15;
-        if (op <= 6)
+        if (op <= 5)
             segment(end(step.bit(1, 0)), step);
         else
             other_step(op, step);
@@ -97,42 +99,6 @@ class World {
     End& other(End& one) { return &one == &client_ ? server_ : client_; }
     const Tuple& tuple_of(const End& one) { return &one == &client_ ? client_tuple_ : server_tuple_; }
     Numbers& numbers_of(const End& one) { return &one == &client_ ? client_numbers_ : server_numbers_; }
-
-    Tuple tuple(uint8_t host, uint16_t local_port, uint16_t peer_port) const {
-        if (!v6_) return {IpAddress::v4(198, 18, 0, 1), IpAddress::v4(198, 18, 0, host), local_port, peer_port};
-        Tuple made{{}, {}, local_port, peer_port};
-        made.local.bytes = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-        made.peer.bytes = made.local.bytes;
-        made.peer.bytes[15] = host;
-        return made;
-    }
-
-    /// A time at which one of the clocks or numbers is about to wrap around.
-    TimeUs start_time(uint8_t which, uint16_t ahead) const {
-        const auto wrapping_isn = [&](const Tuple& name) {
-            const uint32_t at_zero = initial_sequence_number(stack_.secrets, name, 0).value;
-            return TimeUs{4} * (0u - at_zero - ahead - 2) + (TimeUs{1} << 40);
-        };
-        const auto wrapping_timestamp = [&](const Tuple& name) {
-            return (TimeUs{0u - timestamp_offset(stack_.secrets, name)} + (TimeUs{1} << 32)) * us_per_ms - ahead * 50u;
-        };
-        switch (which % 8) {
-            case 0:
-                return wrapping_isn(client_tuple_);
-            case 1:
-                return wrapping_isn(server_tuple_);
-            case 2:
-                return wrapping_timestamp(client_tuple_);
-            case 3:
-                return wrapping_timestamp(server_tuple_);
-            case 4:
-                return (TimeUs{1} << 32) - ahead * 100u;  // microseconds of 32 bits
-            case 5:
-                return (TimeUs{1} << 32) * us_per_ms - ahead * 100u;  // milliseconds of 32 bits
-            default:
-                return us_per_s + ahead;
-        }
-    }
 
     // ---- the world outside the two ends
 
@@ -213,29 +179,30 @@ class World {
     void note_answer(const wire::TcpSegment& syn, const wire::OutboundSegment& syn_ack) {
         require(Seq{syn_ack.header.ack} == Seq{syn.seq} + 1);
         if (syn.source_port != client_tuple_.peer_port) return;
-        for (const Answered& known : answered_)  // a repeated SYN changes nothing
-            if (known.syn_ack.seq == syn_ack.header.seq && known.syn.seq == syn.seq) return;
         answered_.push_back({syn, syn_ack.header, stack_.now});
         const Seq iss{syn_ack.header.seq}, first{syn_ack.header.ack};
         client_numbers_ = {iss + 1, iss + 1, first, first + syn_ack.header.window};
     }
 
+    /// What was said to a SYN, and whether it is what came of it.
+    bool agrees(const Answered& asked, const HalfOpen& agreed) const {
+        const HandshakeTerms& terms = agreed.terms;
+        const wire::TcpOptions &theirs = asked.syn.options, &ours = asked.syn_ack.options;
+        const uint16_t mss = std::max<uint16_t>(theirs.has_mss ? theirs.mss : v6_ ? 1220 : 536, 88);
+        return Seq{asked.syn_ack.seq} == agreed.iss && Seq{asked.syn.seq} == agreed.irs &&
+               terms.has_timestamps == (theirs.has_timestamps && ours.has_timestamps) &&
+               terms.has_sack == (theirs.sack_permitted && ours.sack_permitted) &&
+               terms.has_window_scale == (theirs.has_window_scale && ours.has_window_scale) &&
+               (!terms.has_window_scale || terms.send_scale == std::min<uint8_t>(theirs.window_scale, 14)) &&
+               terms.has_ecn == asked.syn_ack.has(wire::tcp_ece) && terms.peer_mss <= mss &&
+               (!agreed.from_cookie || stack_.now - asked.at <= 2 * cookie_tick_us);
+    }
+
     /// Only who was answered is let in, on the terms of that answer, and with a cookie not later than two ticks.
     void accept(End& one, const HalfOpen& agreed, const wire::TcpSegment& segment) {
-        const auto asked = std::find_if(answered_.begin(), answered_.end(), [&](const Answered& each) {
-            return Seq{each.syn_ack.seq} == agreed.iss && Seq{each.syn.seq} == agreed.irs;
-        });
-        require(asked != answered_.end() && Seq{segment.ack} == agreed.iss + 1);
-        const HandshakeTerms& terms = agreed.terms;
-        const wire::TcpOptions &theirs = asked->syn.options, &ours = asked->syn_ack.options;
-        require(terms.has_timestamps == (theirs.has_timestamps && ours.has_timestamps));
-        require(terms.has_sack == (theirs.sack_permitted && ours.sack_permitted));
-        require(terms.has_window_scale == (theirs.has_window_scale && ours.has_window_scale));
-        require(!terms.has_window_scale || terms.send_scale == std::min<uint8_t>(theirs.window_scale, 14));
-        require(terms.has_ecn == asked->syn_ack.has(wire::tcp_ece));
-        const uint16_t most = theirs.has_mss ? theirs.mss : v6_ ? 1220 : 536;
-        require(terms.peer_mss <= std::max<uint16_t>(most, 88));
-        if (agreed.from_cookie) require(stack_.now - asked->at <= 2 * cookie_tick_us);
+        require(Seq{segment.ack} == agreed.iss + 1);
+        require(std::any_of(answered_.begin(), answered_.end(),
+                            [&](const Answered& each) { return agrees(each, agreed); }));
         one.establish(agreed);
         if (relayed_) {
             if (server_.live()) abort_end(server_);
@@ -406,6 +373,9 @@ class World {
     void other_step(size_t op, const Step& step) {
         End& one = end(step.bit(1, 0));
         switch (op) {
+            case 6:
+                if (one.live()) path(one, step);
+                break;
             case 7:
                 if (!relayed_)
                     one.write(std::min<size_t>(step.u16(2), queue_max_ - std::min(queue_max_, one.warm.queued)));
@@ -450,6 +420,26 @@ class World {
                 break;
             default:
                 flood(step);
+        }
+    }
+
+    /// What routers say, and what the owner's slow sweep does.
+    void path(End& one, const Step& step) {
+        const Seq seqs[] = {one.hot.snd_una, chunk_edge(one, step.u8(3)), one.hot.snd_nxt + step.u8(3),
+                            one.hot.snd_una - 1};
+        const IcmpReport report{static_cast<IcmpReport::Kind>(step.u8(4) % 3), step.bit(4, 7) ? 0u : step.u16(5),
+                                seqs[step.u8(2) >> 4 & 3]};
+        switch (step.u8(2) & 3) {
+            case 0:
+            case 1:
+                return on_events(one, one.on_icmp_error(report));
+            case 2:
+                return path_mtu_raise(stack_.context(), one.ep());
+            default: {
+                const KeepaliveRecord settings{.idle_s = step.u8(7), .interval_s = step.u16(8), .count = 2};
+                if (keepalive_step(stack_.context(), one.ep(), settings) == KeepaliveStep::dead)
+                    on_events(one, (abort_end(one), Events{event_timed_out, 0, 0}));
+            }
         }
     }
 
@@ -505,7 +495,7 @@ class World {
     /// SYNs from elsewhere take the places for half-open connections.
     void flood(const Step& step) {
         for (uint16_t i = 0; i < step.u8(2) % 40; ++i) {
-            const Tuple name = tuple(9, 80, static_cast<uint16_t>(5000 + step.u8(3) + i));
+            const Tuple name = tuple_to(9, v6_, 80, static_cast<uint16_t>(5000 + step.u8(3) + i));
             wire::TcpSegment syn = segment_of(name, Seq{i * 7777u}, Seq{}, wire::tcp_syn, 1000);
             const auto parsed = SegmentBytes(syn, 0, 0, 0, 0).parse();
             if (parsed && half_open_.find(stack_.context(), *parsed) == nullptr)
@@ -558,7 +548,7 @@ class World {
     Stack& stack_;
     bool relayed_, lost_at_end_, v6_;
     uint32_t queue_max_;
-    Tuple client_tuple_ = tuple(2, 80, 1000), server_tuple_ = tuple(3, 2000, 8080);
+    Tuple client_tuple_ = tuple_to(2, v6_, 80, 1000), server_tuple_ = tuple_to(3, v6_, 2000, 8080);
     End client_{stack_, 1, 2}, server_{stack_, relayed_ ? uint8_t{2} : uint8_t{3}, relayed_ ? uint8_t{1} : uint8_t{4}};
     std::array<HalfOpen, 16> entries_{};
     std::array<TimeWait, 8> waiting_{};

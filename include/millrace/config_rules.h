@@ -35,7 +35,7 @@ inline constexpr uint32_t headers_max_max = 100;
 inline constexpr uint32_t timeout_ms_max = 7u * 24 * 3600 * 1000;
 /// The workers look at idle relays about every ten seconds; and an hour is what their 32-bit clocks can tell.
 inline constexpr uint16_t keepalive_s_min = 10, keepalive_s_max = 3600;
-inline constexpr uint8_t keepalive_count_max = 100;
+inline constexpr uint8_t keepalive_count_max = 30;
 inline constexpr uint32_t retry_after_s_max = 24 * 3600;
 
 inline constexpr uint16_t source_port_min = 1024;  ///< the dataplane deals out none of those below

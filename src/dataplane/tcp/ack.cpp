@@ -8,6 +8,7 @@
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/send_queue.h"
+#include "dataplane/tcp/send_window.h"
 
 namespace millrace::tcp {
 namespace {
@@ -70,15 +71,16 @@ void on_repeated_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& se
     }
 }
 
-/// RFC 9293 §3.10.7.4 keeps SND.WL1 and SND.WL2 to tell old segments from new ones. An ACK that moves snd_una is new in
-/// any case, so WL2 is not needed: among the others, a later SEG.SEQ is newer, and at the same one the larger window
-/// is.
+/// RFC 9293 §3.10.7.4 keeps SND.WL1 and SND.WL2 to tell old segments from new ones. SND.WL2 never is above SND.UNA,
+/// which is the least that gets here, so it is not needed.
 void update_send_window(Endpoint ep, const wire::TcpSegment& segment, uint32_t window, bool advanced) {
     const Seq seq{segment.seq};
-    if (!advanced && !(seq > ep.warm.wl1) && !(seq == ep.warm.wl1 && window > ep.hot.snd_wnd)) return;
+    if (!advanced && seq < ep.warm.wl1) return;
+    const bool opens = ep.hot.snd_wnd == 0 && window > 0;
     ep.hot.snd_wnd = window;
     ep.warm.wl1 = seq;
-    if (window > 0 && ep.hot.has(flag_persist)) {
+    note_send_window(ep);
+    if (opens && ep.hot.has(flag_persist)) {
         ep.hot.clear(flag_persist);
         ep.hot.clear(flag_probe_wanted);
         ep.warm.backoff = 0;
@@ -107,8 +109,8 @@ bool process_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segmen
     if (ep.hot.has(flag_ecn) && segment.has(wire::tcp_ece)) recovery_on_congestion_echo(ctx, ep);
     update_send_window(ep, segment, window, advanced);
     // The peer answers, so this never ends (RFC 9293 §3.8.6.1), though probes have become rare.
-    if (ep.hot.snd_wnd == 0 && !fault(Fault::tcp_window_probe_gives_up))
-        ep.warm.backoff = std::min(ep.warm.backoff, backoff_while_answered);
+    if (ep.hot.snd_wnd == 0 && ep.warm.backoff > backoff_while_answered && !fault(Fault::tcp_window_probe_gives_up))
+        ep.warm.backoff = backoff_while_answered;
     return true;
 }
 

@@ -45,7 +45,7 @@ enum EndpointFlag : uint16_t {
     flag_fin_received = 0x0008,       ///< in order: rcv_nxt is behind the peer's FIN
     flag_retransmit_wanted = 0x0010,  ///< the next flush sends the segment at snd_una (also the first SYN)
     flag_probe_wanted = 0x0020,       ///< the next flush sends a window probe
-    flag_persist = 0x0040,            ///< the timer is the persist timer: nothing in flight, window closed
+    flag_persist = 0x0040,            ///< the timer is the persist timer: nothing in flight, window (almost) closed
     flag_timestamps = 0x0080,         ///< negotiated (RFC 7323 §3.2); in syn_sent: offered
     flag_fast_recovery = 0x0100,      ///< RFC 6582; the extension holds the recovery point
     flag_rto_recovery = 0x0200,       ///< after a timeout, going through everything that was in flight
@@ -91,21 +91,28 @@ static_assert(sizeof(EndpointHot) == 64 && std::is_trivially_copyable_v<Endpoint
 static_assert(offsetof(EndpointHot, snd_una) == 24 && offsetof(EndpointHot, send_tail) == 48 &&
               offsetof(EndpointHot, srtt_us) == 60);
 
+inline constexpr uint8_t backoff_max = 30;
+
 struct EndpointWarm {
     uint32_t rttvar_us;
     uint32_t cwnd;      ///< bytes
     uint32_t ssthresh;  ///< bytes
     uint32_t min_rtt_us;
-    uint32_t cubic[3];       ///< reserved for RFC 9438's epoch
-    Seq wl1;                 ///< SEG.SEQ of the last window update
-    uint32_t timer_base;     ///< when the SYN, retransmission or persist timer was started; low 32 bits of microseconds
-    uint32_t ts_offset;      ///< added to our clock in TSval
+    uint32_t cubic[3];    ///< reserved for RFC 9438's epoch
+    Seq wl1;              ///< SEG.SEQ of the last window update
+    uint32_t timer_base;  ///< when the SYN, retransmission or persist timer was started; low 32 bits of microseconds
+    union {
+        uint32_t ts_offset;  ///< with timestamps: added to our clock in TSval
+        uint32_t
+            rto_doublings;  ///< without, once established: timeouts before the latest progress, none measured since
+    };
     uint32_t ts_recent_age;  ///< when ts_recent was set (RFC 7323 §5.5), or without timestamps would have been; low 32
                              ///< bits of milliseconds
     store::ChunkId extension;
-    uint32_t queued;    ///< payload bytes in the send queue: sent and not acknowledged, or not sent
-    uint16_t mss_full;  ///< what hot.mss was before the path was found to take less (path_mtu.h); 0: it is that
-    uint8_t backoff;    ///< timeouts in a row without progress
+    uint32_t queued;      ///< payload bytes in the send queue: sent and not acknowledged, or not sent
+    uint16_t mss_full;    ///< what hot.mss was before the path was found to take less (path_mtu.h); 0: it is that
+    uint8_t backoff : 5;  ///< timeouts in a row without progress, at most backoff_max
+    uint8_t largest_window : 3;  ///< that the peer has advertised (send_window.h)
     union {
         uint8_t duplicate_acks;  ///< without SACK: in a row
         uint8_t reordering;      ///< with SACK: what is known of the path (rack.cpp)

@@ -10,7 +10,7 @@ namespace millrace::tcp {
 
 /// Stands in warm.backoff until the handshake has completed: a cookie does not tell when, and how often, its SYN-ACK
 /// was sent.
-inline constexpr uint8_t backoff_unknown = 255;
+inline constexpr uint8_t backoff_unknown = 31;
 
 /// What a peer's SYN or SYN-ACK and our settings agree on.
 HandshakeTerms negotiate(const Options& options, const wire::TcpSegment& syn);

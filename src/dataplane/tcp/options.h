@@ -16,10 +16,10 @@ struct Options {
     uint32_t rto_initial_us = 1'000'000;  ///< before the first measurement (RFC 6298 §2.1)
     uint32_t rto_min_us = 200'000;        ///< RFC 6298 §2.4 says 1 s; 200 ms is what the field's stacks use
     uint32_t rto_max_us = 60'000'000;     ///< RFC 6298 §2.5
-    uint8_t syn_retries = 6;              ///< SYN retransmissions before an active open fails (about 127 s)
-    uint8_t syn_ack_retries = 5;          ///< SYN-ACK retransmissions before a half-open entry is dropped
-    uint8_t retries_max = 15;             ///< R2 of RFC 9293 §3.8.3: timeouts in a row before the connection is dead
-    uint8_t window_scale = 6;             ///< offered, 0…14 (RFC 7323 §2): windows up to 4 MiB in steps of 64 B
+    uint8_t syn_retries = 7;      ///< SYN retransmissions before an active open fails: 183 s (RFC 9293, MUST-23)
+    uint8_t syn_ack_retries = 5;  ///< SYN-ACK retransmissions before a half-open entry is dropped
+    uint8_t retries_max = 15;     ///< R2 of RFC 9293 §3.8.3: timeouts in a row before the connection is dead
+    uint8_t window_scale = 6;     ///< offered, 0…14 (RFC 7323 §2): windows up to 4 MiB in steps of 64 B
     /// When SYNs are answered with cookies (RFC 4987 §3.6): never, when there is no room for them, or all.
     SynCookies syn_cookies = SynCookies::on;
     bool timestamps = true;                 ///< offered and accepted (RFC 7323 §3)

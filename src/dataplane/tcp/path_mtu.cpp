@@ -52,6 +52,7 @@ bool lower(Endpoint ep, uint32_t bytes) {
 void send_all_again(const Context& ctx, Endpoint ep) {
     const CongestionState before = congestion_save(ep.warm);
     recovery_on_timeout(ctx, ep);
+    if (Extension* extended = extension(ctx, ep)) extended->recovery.frto = Frto::none;
     congestion_restore(ep.warm, before);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
@@ -178,6 +179,43 @@ void on_ack_with_state(const Context& ctx, Endpoint ep, RecoveryState& state, co
     }
 }
 
+/// The head was sent again after a timeout and is acknowledged now. True: new data goes out instead of what seems lost
+/// (RFC 5682 §2.1, step 2b).
+bool frto_try_new_data(const Context& ctx, Endpoint ep, RecoveryState& state) {
+    const bool more = !ep.hot.has(flag_fin_sent) && ep.hot.snd_nxt < send_queue_end(ep);
+    const bool fits = in_flight(ep.hot) + ep.hot.mss <= ep.hot.snd_wnd;
+    if (ep.hot.snd_una >= state.recover || state.rtx_nxt > ep.hot.snd_una || !more || !fits) return false;
+    rack_unmark_lost(ctx, ep, state);
+    ep.warm.cwnd = in_flight(ep.hot) + 2u * ep.hot.mss;
+    state.frto = Frto::new_data;
+    return true;
+}
+
+/// An ACK that moves snd_una after a timeout. True: it needs nothing more.
+bool frto_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state) {
+    switch (std::exchange(state.frto, Frto::none)) {
+        case Frto::none:
+            return false;
+        case Frto::head_again:
+            return frto_try_new_data(ctx, ep, state);
+        case Frto::new_data:  // step 3b: this is of something that was sent once
+            ep.warm.cwnd = ep.hot.mss;
+            undo(ctx, ep, state);
+            return true;
+    }
+    return false;
+}
+
+/// A duplicate ACK after a timeout: something is lost indeed (steps 2a and 3a).
+void frto_on_duplicate_ack(const Context& ctx, Endpoint ep) {
+    Extension* extended = extension(ctx, ep);
+    if (extended == nullptr) return;
+    RecoveryState& state = extended->recovery;
+    if (std::exchange(state.frto, Frto::none) != Frto::new_data) return;
+    rack_mark_lost_on_timeout(ctx, ep, state);
+    ep.warm.cwnd = std::min(ep.warm.cwnd, 3u * ep.hot.mss);
+}
+
 /// Takes the blocks and the released chunks into the scoreboard; returns the bytes newly lost.
 uint32_t update_scoreboard(const Context& ctx, Endpoint ep, RecoveryState& state, const wire::TcpSegment& segment,
                            const AckedNow& acked) {
@@ -212,7 +250,8 @@ void recovery_on_duplicate_ack(const Context& ctx, Endpoint ep) {
         ep.warm.cwnd += ep.hot.mss;
         return;
     }
-    if (ep.hot.has(flag_rto_recovery) || ep.warm.duplicate_acks != duplicate_ack_threshold) return;
+    if (ep.hot.has(flag_rto_recovery)) return frto_on_duplicate_ack(ctx, ep);
+    if (ep.warm.duplicate_acks != duplicate_ack_threshold) return;
     ++ctx.counters.fast_retransmits;
     if (!fault(Fault::tcp_fast_retransmit_forgotten)) ep.hot.set(flag_retransmit_wanted);
     Extension* state = ensure_extension(ctx, ep);
@@ -232,7 +271,7 @@ void recovery_on_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& se
     const bool sack = ep.hot.has(flag_sack);
     if (acked.bytes > 0) {
         if (!sack) ep.warm.duplicate_acks = 0;
-        ep.warm.backoff = 0;
+        rto_on_progress(ep, acked.released.rtt_us != 0);
         const bool newreno = ep.hot.has(flag_fast_recovery) && !sack;
         if (!newreno) {  // which has its own rule
             ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
@@ -247,6 +286,7 @@ void recovery_on_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& se
         return;
     }
     RecoveryState& state = extended->recovery;
+    if (acked.bytes > 0 && frto_on_ack(ctx, ep, state)) return settle(ctx, ep);
     const uint32_t sacked_before = state.sacked;
     const uint32_t duplicate_bytes = reports ? duplicate_sack_bytes(ep.hot, segment) : 0;
     if (duplicate_bytes > 0) {
@@ -335,6 +375,8 @@ void recovery_on_timeout(const Context& ctx, Endpoint ep) {
         return;
     }
     RecoveryState& state = extended->recovery;
+    const bool by_ack_only = !in_recovery(ep.hot) && !ep.hot.has(flag_timestamps) && !ep.hot.has(flag_sack);
+    state.frto = by_ack_only && !fault(Fault::tcp_frto_missing) ? Frto::head_again : Frto::none;
     if (ep.warm.backoff <= 1) reduce(ctx, ep, state);
     ep.hot.clear(flag_fast_recovery);
     state.recover = ep.hot.snd_nxt;

@@ -19,6 +19,13 @@ enum class Probe : uint8_t {
     repeated,  ///< out, and it repeated the last segment
 };
 
+/// F-RTO (RFC 5682 §2.1): where a timeout on a connection with neither timestamps nor SACK has got to.
+enum class Frto : uint8_t {
+    none,
+    head_again,  ///< the first segment was sent again; the next ACK decides
+    new_data,    ///< that one was acknowledged and new data went out; the next ACK decides
+};
+
 struct RecoveryState {
     Seq recover;                ///< snd_nxt when recovery began
     Seq rtx_nxt;                ///< how far a chunk larger than a segment has been sent again
@@ -56,7 +63,7 @@ struct RecoveryState {
     uint8_t duplicate_round_known : 1;
     uint8_t ecn_reduced : 1;
     uint8_t fruitless_sacks;  ///< SACKs in a row that told nothing new
-    uint8_t reserved;
+    Frto frto;
 
     /// Chunks carry marks, or the above is waiting for something.
     bool in_use() const {

@@ -13,6 +13,8 @@ constexpr uint32_t clock_granularity_us = 1000;
 /// Echoes older than this are the peer's mistake, not a round trip.
 constexpr uint32_t echo_age_max_ms = 600'000;
 
+constexpr uint32_t doublings_max = 16;
+
 }  // namespace
 
 void rtt_sample(Endpoint ep, uint32_t rtt_us) {
@@ -41,13 +43,22 @@ void rtt_after_lost_syn(Endpoint ep) {
     ep.warm.rttvar_us = 750'000;
 }
 
+void rto_on_progress(Endpoint ep, bool measured) {
+    if (!ep.hot.has(flag_timestamps)) {
+        const bool forget = measured || fault(Fault::tcp_karn_backoff_forgotten);
+        ep.warm.rto_doublings = forget ? 0 : std::min(ep.warm.rto_doublings + ep.warm.backoff, doublings_max);
+    }
+    ep.warm.backoff = 0;
+}
+
 uint32_t rto_us(const Options& options, Endpoint ep) {
     uint64_t rto = options.rto_initial_us;
     if (ep.hot.srtt_us != 0 || ep.warm.rttvar_us != 0) {
         rto = uint64_t{ep.hot.srtt_us} + std::max(clock_granularity_us, 4 * ep.warm.rttvar_us);
         if (!fault(Fault::tcp_rto_without_minimum)) rto = std::max<uint64_t>(rto, options.rto_min_us);
     }
-    if (!fault(Fault::tcp_rto_never_backs_off)) rto <<= std::min<uint32_t>(ep.warm.backoff, 16);
+    const uint32_t doublings = ep.warm.backoff + (ep.hot.has(flag_timestamps) ? 0 : ep.warm.rto_doublings);
+    if (!fault(Fault::tcp_rto_never_backs_off)) rto <<= std::min(doublings, doublings_max);
     return static_cast<uint32_t>(std::min<uint64_t>(rto, options.rto_max_us));
 }
 

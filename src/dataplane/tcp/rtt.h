@@ -22,6 +22,10 @@ uint32_t rtt_from_echo(const Context& ctx, Endpoint ep, uint32_t ts_echo);
 /// After a handshake whose SYN was repeated there is no sample; data starts with 3 s (RFC 6298 §5.7).
 void rtt_after_lost_syn(Endpoint ep);
 
+/// Something new is acknowledged: timeouts in a row are counted anew. The timeout stays doubled until something is
+/// measured (Karn; RFC 6298 §5.5 and the note under §5.7), which with timestamps every ACK is.
+void rto_on_progress(Endpoint ep, bool measured);
+
 /// The current timeout with its backoff (RFC 6298 §2, §5.5).
 uint32_t rto_us(const Options& options, Endpoint ep);
 

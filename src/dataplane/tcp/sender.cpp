@@ -13,6 +13,7 @@
 #include "dataplane/tcp/sack_blocks.h"
 #include "dataplane/tcp/segment.h"
 #include "dataplane/tcp/send_queue.h"
+#include "dataplane/tcp/send_window.h"
 
 namespace millrace::tcp {
 namespace {
@@ -257,7 +258,10 @@ void Flush::send_tail_probe(RecoveryState& state) {
 }
 
 void Flush::start_timer_if_idle() {
-    if (in_flight(hot_) == 0) keepalive_end(ctx_, ep_);
+    if (in_flight(hot_) != 0) return;
+    hot_.clear(flag_persist);
+    hot_.clear(flag_probe_wanted);
+    keepalive_end(ctx_, ep_);
 }
 
 void Flush::note_fin_sent() {
@@ -293,7 +297,8 @@ void Flush::restart_after_idle() {
 }
 
 /// New data, as far as both windows allow. A segment that is neither full nor the end of the queue waits while
-/// anything is in flight (RFC 9293 §3.8.6.2.1 without Nagle's rule: what is queued is pushed).
+/// anything is in flight (RFC 9293 §3.8.6.2.1 without Nagle's rule: what is queued is pushed), or while the window is
+/// silly (send_window.h).
 void Flush::send_new() {
     if (hot_.has(flag_fin_sent) || hot_.snd_nxt == send_queue_end(ep_)) return;
     const Extension* extended = extension(ctx_, ep_);
@@ -309,7 +314,8 @@ void Flush::send_new() {
             std::min(hot_.snd_wnd > flight ? hot_.snd_wnd - flight : 0, cwnd > pipe ? cwnd - pipe : 0);
         uint32_t length = std::min<uint32_t>(queue_end - hot_.snd_nxt, hot_.mss);
         if (length > usable) {
-            if (flight > 0 || usable == 0) return;
+            const bool overridden = hot_.has(flag_persist) && hot_.has(flag_probe_wanted);
+            if (flight > 0 || usable == 0 || (send_window_silly(ep_, queue_end - hot_.snd_nxt) && !overridden)) return;
             length = usable;
         }
         if (!take_credit()) return;
@@ -360,8 +366,10 @@ void Flush::send_acks() {
 }
 
 void Flush::start_persist_timer() {
-    const bool waiting = !hot_.has(flag_fin_sent) && (hot_.snd_nxt != send_queue_end(ep_) || hot_.has(flag_fin_queued));
-    if (!waiting || hot_.snd_wnd != 0 || in_flight(hot_) != 0 || hot_.has(flag_persist)) return;
+    if (hot_.has(flag_fin_sent) || in_flight(hot_) != 0 || hot_.has(flag_persist)) return;
+    const uint32_t unsent = send_queue_end(ep_) - hot_.snd_nxt;
+    const bool closed = hot_.snd_wnd == 0 && (unsent > 0 || hot_.has(flag_fin_queued));
+    if (!closed && !send_window_silly(ep_, unsent)) return;
     if (fault(Fault::tcp_persist_timer_forgotten)) return;
     hot_.set(flag_persist);
     ep_.warm.backoff = 0;

@@ -8,6 +8,7 @@
 #include "dataplane/tcp/handshake.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/segment.h"
+#include "dataplane/tcp/send_window.h"
 
 namespace millrace::tcp {
 namespace {
@@ -42,6 +43,8 @@ void apply_terms(const Context& ctx, Endpoint ep, const HandshakeTerms& terms, S
     hot.ts_recent = ts_value;
     ep.warm.wl1 = irs;
     ep.warm.ts_recent_age = static_cast<uint32_t>(ctx.now / us_per_ms);
+    if (!terms.has_timestamps) ep.warm.rto_doublings = 0;
+    note_send_window(ep);
 }
 
 /// Our SYN is acknowledged: the endpoint can send. `repeated` counts how often the SYN had to be sent again.
@@ -97,7 +100,7 @@ void open_active(const Context& ctx, Endpoint ep, const Tuple& tuple, uint16_t l
     if (ctx.options.timestamps) ep.hot.set(flag_timestamps);
     if (ctx.options.sack) ep.hot.set(flag_sack);
     if (ctx.options.ecn) ep.hot.set(flag_ecn);
-    ep.warm.ts_offset = timestamp_offset(ctx.secrets, tuple);
+    if (ctx.options.timestamps) ep.warm.ts_offset = timestamp_offset(ctx.secrets, tuple);
     ++ctx.counters.active_opens;
 }
 
@@ -113,7 +116,8 @@ void establish_passive(const Context& ctx, const HalfOpen& entry, Endpoint ep) {
     ep.hot.state = State::syn_received;
     ep.warm.ts_offset = timestamp_offset(ctx.secrets, {entry.local, entry.peer, entry.local_port, entry.peer_port});
     ep.warm.timer_base = entry.sent_at;
-    ep.warm.backoff = entry.from_cookie != 0 ? backoff_unknown : entry.retransmissions;
+    const uint8_t repeated = std::min(entry.retransmissions, backoff_max);
+    ep.warm.backoff = (entry.from_cookie != 0 ? backoff_unknown : repeated) & 31;
     apply_terms(ctx, ep, entry.terms, entry.irs, entry.window, entry.ts_recent);
 }
 

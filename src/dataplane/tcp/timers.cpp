@@ -8,6 +8,7 @@
 #include "dataplane/tcp/path_mtu.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
+#include "dataplane/tcp/send_window.h"
 
 namespace millrace::tcp {
 namespace {
@@ -19,7 +20,8 @@ void give_up(Endpoint ep, Events& events) {
 
 void on_syn_timeout(const Context& ctx, Endpoint ep, Events& events) {
     const bool passive = ep.hot.state == State::syn_received;
-    if (ep.warm.backoff >= (passive ? ctx.options.syn_ack_retries : ctx.options.syn_retries)) {
+    const uint8_t retries = passive ? ctx.options.syn_ack_retries : ctx.options.syn_retries;
+    if (ep.warm.backoff >= std::min(retries, backoff_max)) {
         ++ctx.counters.open_timed_out;
         give_up(ep, events);
         return;
@@ -29,11 +31,18 @@ void on_syn_timeout(const Context& ctx, Endpoint ep, Events& events) {
     ep.hot.set(flag_retransmit_wanted);
 }
 
+/// The persist timer runs because the window is silly: when it expires, what fits is sent.
+bool overriding(const EndpointHot& hot) {
+    return hot.has(flag_persist) && hot.snd_wnd != 0;
+}
+
 /// Of the SYN, retransmission or persist timer.
 std::optional<TimeUs> send_deadline(const Context& ctx, Endpoint ep) {
     if (in_flight(ep.hot) == 0 && !ep.hot.has(flag_persist)) return std::nullopt;
     const uint32_t elapsed = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
-    return std::min(ctx.now - elapsed + rto_us(ctx.options, ep), recovery_deadline(ctx, ep));
+    TimeUs timeout_us = rto_us(ctx.options, ep);
+    if (overriding(ep.hot)) timeout_us = std::min(timeout_us, override_timeout_max_us);
+    return std::min(ctx.now - elapsed + timeout_us, recovery_deadline(ctx, ep));
 }
 
 }  // namespace
@@ -55,9 +64,14 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
         on_syn_timeout(ctx, ep, events);
         return events;
     }
+    if (overriding(ep.hot)) {
+        ep.hot.set(flag_probe_wanted);
+        ep.warm.timer_base = static_cast<uint32_t>(ctx.now);
+        return events;
+    }
     if (recovery_on_deadline(ctx, ep)) return events;
     const uint32_t retries = ctx.options.retries_max + (ep.hot.snd_wnd == 0 ? uint32_t{backoff_while_answered} : 0);
-    if (ep.warm.backoff >= retries) {
+    if (ep.warm.backoff >= std::min<uint32_t>(retries, backoff_max)) {
         ++ctx.counters.connections_timed_out;
         give_up(ep, events);
         return events;

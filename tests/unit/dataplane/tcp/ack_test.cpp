@@ -55,12 +55,14 @@ TEST(Ack, WindowFollowsNewSegmentsOnly) {
     c.in(0, 0, "", 0, {.window = 9000});
     EXPECT_EQ(c.hot.snd_wnd, 3000u) << "an old ACK";
     c.in(0, 1000, "", 0, {.window = 2000});
-    EXPECT_EQ(c.hot.snd_wnd, 3000u) << "same place, smaller: reordered";
+    EXPECT_EQ(c.hot.snd_wnd, 2000u) << "the same place: windows may shrink";
     c.in(0, 1000, "", 0, {.window = 4000});
     EXPECT_EQ(c.hot.snd_wnd, 4000u);
     c.in(0, 1000, "x", 0, {.window = 4000});
     c.in(1, 1000, "y", 0, {.window = 500});
     EXPECT_EQ(c.hot.snd_wnd, 500u) << "a later segment";
+    c.in(0, 1000, "x", 0, {.window = 600});
+    EXPECT_EQ(c.hot.snd_wnd, 500u) << "an earlier one";
 }
 
 TEST(Ack, DuplicatesAreWhatRfc5681Says) {

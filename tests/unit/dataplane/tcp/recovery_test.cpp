@@ -188,5 +188,94 @@ TEST(Recovery, ClosedWindowGetsOneSegmentOnly) {
     EXPECT_EQ(c.flush_all().size(), 1u);
 }
 
+/// Neither timestamps nor SACK: ten segments in flight, ten more queued, and the timer has expired.
+struct Expired : Connection {
+    Expired() {
+        peer_timestamps = false;
+        establish(1000);
+        send_text(pattern(20'000));
+        flush_all();
+        cwnd = warm.cwnd;
+        expire();
+        sent.clear();
+        EXPECT_EQ(flush_all().size(), 1u);
+    }
+    std::vector<Sent> ack(uint32_t to) {
+        in(0, to);
+        return flush_all();
+    }
+    uint32_t cwnd;
+};
+
+TEST(Frto, Rfc5682_2_1_TwoAcksThatMoveOnUndoATimeout) {
+    Expired c;
+    const auto out = c.ack(1000);
+    ASSERT_EQ(out.size(), 2u) << "new data";
+    EXPECT_EQ(c.seq_of(out[0]), 10'000u);
+    c.ack(2000);
+    EXPECT_EQ(c.counters.spurious_recoveries, 1u);
+    EXPECT_FALSE(c.hot.has(flag_rto_recovery));
+    EXPECT_EQ(c.warm.cwnd, c.cwnd);
+    EXPECT_GT(c.warm.ssthresh, 1u << 20);
+    EXPECT_EQ(c.counters.retransmitted_segments, 1u);
+    c.ack(12'000);
+    EXPECT_EQ(c.warm.extension, store::no_chunk);
+}
+
+TEST(Frto, Rfc5682_2_1_ADuplicateAckMeansLoss) {
+    Expired c;
+    c.ack(1000);
+    const auto out = c.ack(1000);
+    ASSERT_EQ(out.size(), 3u) << "three segments at most";
+    EXPECT_EQ(c.seq_of(out[0]), 1000u);
+    EXPECT_EQ(c.counters.spurious_recoveries, 0u);
+    EXPECT_TRUE(c.hot.has(flag_rto_recovery));
+    EXPECT_LE(c.warm.ssthresh, 7000u);
+    c.ack(12'000);
+    EXPECT_EQ(c.counters.spurious_recoveries, 0u);
+}
+
+TEST(Frto, Rfc5682_2_1_AnAckOfEverythingOrASecondTimeoutIsNoTest) {
+    Expired c;
+    c.ack(10'000);
+    EXPECT_EQ(c.counters.spurious_recoveries, 0u);
+    Expired d;
+    d.ack(1000);
+    d.expire();
+    EXPECT_EQ(d.seq_of(d.flush_all().at(0)), 1000u) << "what new data did not bring goes again";
+    d.ack(2000);
+    d.ack(3000);
+    EXPECT_EQ(d.counters.spurious_recoveries, 0u);
+}
+
+TEST(Recovery, Rfc6298_5_TheTimeoutStaysDoubledUntilSomethingIsMeasured) {
+    Connection c;
+    c.peer_timestamps = false;
+    c.establish(1000, 100'000);
+    const auto timeout = [&] { return *next_deadline(c.context(), c.ep()) - c.now; };
+    c.send_text("a");
+    c.flush_all();
+    const TimeUs plain = timeout();
+    c.expire();
+    c.flush_all();
+    c.advance(100'000);
+    c.in(0, 1);
+    EXPECT_EQ(c.warm.backoff, 0) << "timeouts in a row";
+    c.send_text("b");
+    c.flush_all();
+    EXPECT_EQ(timeout(), 2 * plain);
+    c.expire();
+    c.flush_all();
+    c.in(0, 2);
+    c.send_text("c");
+    c.flush_all();
+    EXPECT_EQ(timeout(), 4 * plain);
+    c.advance(100'000);
+    c.in(0, 3);
+    c.send_text("d");
+    c.flush_all();
+    EXPECT_LT(timeout(), plain);
+}
+
 }  // namespace
 }  // namespace millrace::tcp

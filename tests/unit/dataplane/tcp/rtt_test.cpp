@@ -37,7 +37,7 @@ TEST(Rtt, TimeoutIsBoundedAndBacksOff) {
     EXPECT_EQ(e.rto(), 400'000u);
     e.warm.backoff = 3;
     EXPECT_EQ(e.rto(), 1'600'000u);
-    e.warm.backoff = 200;
+    e.warm.backoff = backoff_max;
     EXPECT_EQ(e.rto(), 60'000'000u);
 }
 

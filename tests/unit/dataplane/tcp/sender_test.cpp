@@ -102,16 +102,6 @@ TEST(Sender, StopsAtThePeersWindow) {
     EXPECT_EQ(all_payload(c.flush_all()).size(), 1000u);
 }
 
-TEST(Sender, FillsASmallWindowWhenNothingIsInFlight) {
-    Connection c;
-    c.establish(1000);
-    c.in(0, 0, "x", 0, {.window = 300});
-    c.send_text(pattern(5000));
-    const auto out = c.flush_all();
-    ASSERT_EQ(out.size(), 1u);
-    EXPECT_EQ(out[0].payload.size(), 300u);
-}
-
 TEST(Sender, InitialWindowIsTenSegments) {
     Connection c;
     c.establish(1000);

@@ -381,7 +381,7 @@ TEST(RelayLimits, WhoReadsNothingGivesWayWhenMemoryIsShort) {
     for (int i = 0; i < 40; ++i) scene.upgraded(stopped, server, far).pause();
     for (const auto& peer : server.peers())
         if (peer != server.peers().front()) peer->send(pattern(1'000'000));
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 30; ++i) {
         live.received.clear();
         live.send("still served");
         EXPECT_TRUE(scene.run(0.5, [&] { return live.received == "still served"; })) << i;

@@ -206,11 +206,8 @@ bool frto_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state) {
     return false;
 }
 
-/// A duplicate ACK after a timeout: something is lost indeed (steps 2a and 3a).
-void frto_on_duplicate_ack(const Context& ctx, Endpoint ep) {
-    Extension* extended = extension(ctx, ep);
-    if (extended == nullptr) return;
-    RecoveryState& state = extended->recovery;
+/// A duplicate ACK, or one with SACK blocks, after a timeout: something is lost indeed (steps 2a and 3a).
+void frto_on_loss(const Context& ctx, Endpoint ep, RecoveryState& state) {
     if (std::exchange(state.frto, Frto::none) != Frto::new_data) return;
     rack_mark_lost_on_timeout(ctx, ep, state);
     ep.warm.cwnd = std::min(ep.warm.cwnd, 3u * ep.hot.mss);
@@ -250,7 +247,10 @@ void recovery_on_duplicate_ack(const Context& ctx, Endpoint ep) {
         ep.warm.cwnd += ep.hot.mss;
         return;
     }
-    if (ep.hot.has(flag_rto_recovery)) return frto_on_duplicate_ack(ctx, ep);
+    if (ep.hot.has(flag_rto_recovery)) {
+        if (Extension* extended = extension(ctx, ep)) frto_on_loss(ctx, ep, extended->recovery);
+        return;
+    }
     if (ep.warm.duplicate_acks != duplicate_ack_threshold) return;
     ++ctx.counters.fast_retransmits;
     if (!fault(Fault::tcp_fast_retransmit_forgotten)) ep.hot.set(flag_retransmit_wanted);
@@ -286,6 +286,7 @@ void recovery_on_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& se
         return;
     }
     RecoveryState& state = extended->recovery;
+    if (reports) frto_on_loss(ctx, ep, state);
     if (acked.bytes > 0 && frto_on_ack(ctx, ep, state)) return settle(ctx, ep);
     const uint32_t sacked_before = state.sacked;
     const uint32_t duplicate_bytes = reports ? duplicate_sack_bytes(ep.hot, segment) : 0;
@@ -375,8 +376,8 @@ void recovery_on_timeout(const Context& ctx, Endpoint ep) {
         return;
     }
     RecoveryState& state = extended->recovery;
-    const bool by_ack_only = !in_recovery(ep.hot) && !ep.hot.has(flag_timestamps) && !ep.hot.has(flag_sack);
-    state.frto = by_ack_only && !fault(Fault::tcp_frto_missing) ? Frto::head_again : Frto::none;
+    const bool by_acks = !in_recovery(ep.hot) && state.sacked == 0 && !ep.hot.has(flag_timestamps);
+    state.frto = by_acks && !fault(Fault::tcp_frto_missing) ? Frto::head_again : Frto::none;
     if (ep.warm.backoff <= 1) reduce(ctx, ep, state);
     ep.hot.clear(flag_fast_recovery);
     state.recover = ep.hot.snd_nxt;

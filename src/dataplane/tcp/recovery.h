@@ -2,8 +2,8 @@
 // is lost (rack.h), tail loss probes find losses at the end of a flight (RFC 8985 §7), proportional rate reduction
 // paces the way down (RFC 9937). Without: NewReno (RFC 6582) with limited transmit (RFC 3042). After a timeout slow
 // start over what is lost (RFC 5681 §3.1, RFC 6298 §5.4). A recovery that proves to be for nothing is undone: by
-// timestamps (RFC 3522, RFC 4015), by D-SACK (RFC 3708), or, where neither was agreed, by what the two ACKs after a
-// timeout acknowledge (F-RTO, RFC 5682 §2.1). ECN (RFC 3168 §6.1.2) reduces the window without a recovery.
+// timestamps (RFC 3522, RFC 4015), by D-SACK (RFC 3708), or, without timestamps, by what the two ACKs after a timeout
+// acknowledge (F-RTO, RFC 5682 §2.1). ECN (RFC 3168 §6.1.2) reduces the window without a recovery.
 // Internal to tcp/. The sender asks what to send again; this file decides it.
 //
 //            a loss by RACK, or 3 duplicate ACKs            timeout

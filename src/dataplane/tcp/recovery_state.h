@@ -19,7 +19,7 @@ enum class Probe : uint8_t {
     repeated,  ///< out, and it repeated the last segment
 };
 
-/// F-RTO (RFC 5682 §2.1): where a timeout on a connection with neither timestamps nor SACK has got to.
+/// F-RTO (RFC 5682 §2.1): where a timeout on a connection without timestamps has got to.
 enum class Frto : uint8_t {
     none,
     head_again,  ///< the first segment was sent again; the next ACK decides

@@ -103,6 +103,9 @@ size_t largest_frame_at_last(Scene& scene, uint16_t mtu, uint32_t seq_offset) {
     far->send(text);
     EXPECT_TRUE(scene.run(20, [&] { return near.received.size() >= 2 * text.size(); }));
     scene.network.set_tap({});
+    const uint64_t raised = scene.balancer->tcp_counters().path_mtu_raised;
+    scene.run(60);
+    EXPECT_EQ(scene.balancer->tcp_counters().path_mtu_raised, raised) << "once in ten minutes, however few relays there are";
     near.abort();
     scene.expect_idle();
     return largest;

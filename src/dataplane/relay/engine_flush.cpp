@@ -1,5 +1,5 @@
 // Segments out and everything that time does: one flush per touched relay and burst, lazy timers, and the slow sweep
-// that finds idle relays. An idle relay stands in no timer: the sweep visits every record once in ten seconds or so.
+// that finds idle relays. An idle relay stands in no timer: the sweep visits every record at least once in ten seconds.
 
 #include <algorithm>
 
@@ -20,8 +20,8 @@ constexpr uint32_t timer_budget = 256;       // wheel entries a millisecond, and
 constexpr uint64_t timer_lag_max = 63;       // milliseconds that count for that: a poll takes some milliseconds at most
 constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
 constexpr TimeUs tick_us = us_per_ms;
-constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records
-constexpr uint32_t sweeps_per_path_probe = 60;  // on the average
+constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records; fewer when these are fewer
+constexpr uint32_t path_probe_ticks = 600'000;  // between tries of a larger path MTU, on the average
 
 }  // namespace
 
@@ -247,7 +247,8 @@ bool Engine::keep_alive(Ref r, Side side, const KeepaliveRecord& settings) {
     if (!r.relay.is_open(side)) return true;
     const tcp::Context ctx = context(r.shard);
     const tcp::Endpoint ep = r.relay.endpoint(side);
-    if (ep.warm.mss_full != 0 && random() % sweeps_per_path_probe == 0) tcp::path_mtu_raise(ctx, ep);
+    const uint32_t pass_ticks = std::clamp(r.shard.relays.high_water(), 1u, sweep_ticks);
+    if (ep.warm.mss_full != 0 && random() % (path_probe_ticks / pass_ticks) == 0) tcp::path_mtu_raise(ctx, ep);
     switch (tcp::keepalive_step(ctx, ep, settings)) {
         case tcp::KeepaliveStep::none:
             return true;

@@ -103,6 +103,25 @@ TEST(RelayStreams, EveryEndIsTold) {
     scene.expect_idle();
 }
 
+// Else the probes of a balancer that is out of ports would call its servers down.
+TEST(RelayStreams, WithoutASourcePortTheFaultIsOurs) {
+    ControlScene scene;
+    scene.config.backends[0].source_count = 1;
+    scene.config.sources.push_back({0, 3000, 3003, 0});
+    scene.start();
+    scene.server(1);
+    size_t refused = 0;
+    for (uint64_t id = 1; id <= 12; ++id) scene.open(id);
+    for (int i = 0; i < 12; ++i) {
+        const Balancer::Reply reply = scene.next();
+        if (reply.type != MessageType::stream_closed) continue;
+        EXPECT_EQ(read<StreamClosed>(reply).end, StreamEnd::no_memory);
+        ++refused;
+    }
+    EXPECT_GE(refused, 8u);
+    scene.expect_idle();
+}
+
 TEST(RelayStreams, LongAnswerWaitsForRoomInTheRing) {
     ControlScene scene;
     scene.start();

@@ -52,9 +52,9 @@ const char* describe(StreamEnd end) {
         case StreamEnd::timed_out:
             return "timed out";
         case StreamEnd::unreachable:
-            return "unreachable: no route, no neighbour or no source port";
+            return "unreachable: no route or no neighbour";
         case StreamEnd::no_memory:
-            return "the dataplane had no room for the probe";
+            return "the dataplane had no room or no source port for the probe";
     }
     return "closed for an unknown reason";
 }

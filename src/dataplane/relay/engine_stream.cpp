@@ -175,10 +175,12 @@ void Engine::on_stream_open(const StreamOpen& open) {
     const Ref r = *made;
     setup_of(r).stream_id = open.id;
     const config::Backend* backend = config_->backend_of_server(open.server_slot);
-    if (open_to(r, open.server, open.port, open.server_slot, backend) != OpenResult::opened) {
+    const OpenResult result = open_to(r, open.server, open.port, open.server_slot, backend);
+    if (result != OpenResult::opened) {
         free_setup(r);
         shard.relays.free(r.index);
-        return refuse(StreamEnd::unreachable);
+        // That we have no port left says nothing about the server.
+        return refuse(result == OpenResult::no_port ? StreamEnd::no_memory : StreamEnd::unreachable);
     }
     set_phase(r, Phase::stream, now_ + std::clamp<uint32_t>(open.timeout_ms, 1, 600'000) * us_per_ms);
     *slot = {open.id, &shard, shard.relays.handle(r.index)};

@@ -53,6 +53,29 @@ TEST(RelayEnds, ResetPassesToTheOtherSide) {
     }
 }
 
+// A server that says its last and closes answers what the client still sends with a reset.
+TEST(RelayEnds, WhatTheServerSentBeforeItsFinOutlivesItsReset) {
+    Scene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(1, 8192), server, far);
+    near.pause();
+    const std::string last(50'000, 'l');
+    far->send(last);
+    far->shutdown();
+    scene.run(1);
+    far->abort();
+    scene.run(1);
+    near.resume();
+    EXPECT_TRUE(scene.run(10, [&] { return near.fin || near.end_; }));
+    EXPECT_EQ(near.received.size(), last.size());
+    EXPECT_FALSE(near.end_);
+    near.shutdown();
+    scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::fin);
+}
+
 TEST(RelayEnds, ClientThatGoesWhileConnectingLeavesNothingBehind) {
     Scene scene;
     scene.start();

@@ -105,7 +105,8 @@ size_t largest_frame_at_last(Scene& scene, uint16_t mtu, uint32_t seq_offset) {
     scene.network.set_tap({});
     const uint64_t raised = scene.balancer->tcp_counters().path_mtu_raised;
     scene.run(60);
-    EXPECT_EQ(scene.balancer->tcp_counters().path_mtu_raised, raised) << "once in ten minutes, however few relays there are";
+    EXPECT_EQ(scene.balancer->tcp_counters().path_mtu_raised, raised)
+        << "once in ten minutes, however few relays there are";
     near.abort();
     scene.expect_idle();
     return largest;

@@ -202,6 +202,7 @@ void Engine::on_peer_fin(Ref r, Side side) {
 void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
     const CloseReason reason =
         events.has(tcp::event_timed_out) ? CloseReason::retransmission_timeout : CloseReason::reset;
+    const bool had_said_all = r.relay.hot(side).has(tcp::flag_fin_received);
     side_done(r, side);
     if (r.relay.phase == Phase::stream) {
         close_stream(r, events.has(tcp::event_refused)     ? StreamEnd::refused
@@ -217,9 +218,22 @@ void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
         bad_response(r, reason);
     } else if (r.relay.phase == Phase::relaying || fault(Fault::relay_answer_dies_with_server)) {
         r.relay.set_end(Closer::server, reason);
-        abort_side(r, Side::client);
+        if (!had_said_all || !outlive_server(r)) abort_side(r, Side::client);
     }
     // In answering nobody needs the server any more: what it said is on its way to the client.
+}
+
+/// The server is gone, but all that it had to say is with us: the client still gets it, and the FIN behind it. False
+/// when there is no memory for the wait.
+bool Engine::outlive_server(Ref r) {
+    if (r.relay.setup == store::no_chunk) {
+        r.relay.setup = r.shard.chunks.allocate(sizeof(Setup));
+        if (r.relay.setup == store::no_chunk) return false;
+        setup_of(r) = Setup{};
+    }
+    set_phase(r, Phase::answering, now_ + linger_us);
+    mark_ready(r);
+    return true;
 }
 
 }  // namespace millrace::relay

@@ -134,6 +134,7 @@ class Engine {
     void on_events(Ref r, Side side, const tcp::Events& events);
     void on_peer_fin(Ref r, Side side);
     void on_connection_lost(Ref r, Side side, const tcp::Events& events);
+    bool outlive_server(Ref r);
     void progress(Ref r);
 
     // engine_accept.cpp
@@ -220,7 +221,7 @@ class Engine {
     void on_timer(Shard& shard, uint32_t index, uint32_t generation);
     void on_deadlines(Ref r);
     void on_phase_deadline(Ref r);
-    void unpark(Shard& shard);
+    void unpark(Shard& shard, uint32_t most);
     void sweep(Shard& shard);
     void sweep_one(Ref r);
     void drain(Ref r, uint32_t now_ms);

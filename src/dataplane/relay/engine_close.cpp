@@ -97,7 +97,7 @@ void Engine::abort_all(TimeUs now) {
     for (Shard* shard : shards_) {
         shard->relays.for_each_live(
             [&](uint32_t index, Relay&) { abort(ref(*shard, index), Closer::balancer, CloseReason::shutdown); });
-        unpark(*shard);
+        unpark(*shard, UINT32_MAX);
         while (flush_ready(*shard)) {
         }
     }

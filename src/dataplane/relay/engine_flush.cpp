@@ -19,6 +19,7 @@ constexpr uint32_t segments_per_flush = 32;  // of one side, so that bulk leaves
 constexpr uint32_t timer_budget = 256;       // wheel entries a millisecond, and as many for each one they are behind
 constexpr uint64_t timer_lag_max = 63;       // milliseconds that count for that: a poll takes some milliseconds at most
 constexpr TimeUs unpark_interval_us = 100 * us_per_ms;
+constexpr uint32_t unpark_batch = 256;  // of a shard: a dead host's relays shall not hold up the others'
 constexpr TimeUs tick_us = us_per_ms;
 constexpr uint32_t sweep_ticks = 10'000;        // ticks for one pass over all records; fewer when these are fewer
 constexpr uint32_t path_probe_ticks = 600'000;  // between tries of a larger path MTU, on the average
@@ -34,10 +35,11 @@ bool Engine::poll(TimeUs now) {
         read_other_counts();
     }
     const bool neighbours_changed = ip_.neighbours().changes() != seen_neighbour_changes_;
-    const bool unpark_all = neighbours_changed || now - unparked_at_ >= unpark_interval_us;
-    if (unpark_all) {
+    uint32_t unpark_most = 0;
+    if (neighbours_changed || now - unparked_at_ >= unpark_interval_us) {
         seen_neighbour_changes_ = ip_.neighbours().changes();
         unparked_at_ = now;
+        unpark_most = neighbours_changed ? UINT32_MAX : unpark_batch;
     }
     for (Shard* shard : shards_) {
         if (tick) {
@@ -46,7 +48,7 @@ bool Engine::poll(TimeUs now) {
             relieve(*shard);
             turn_wheel(*shard);
         }
-        if (unpark_all) unpark(*shard);
+        unpark(*shard, unpark_most);
         worked = flush_ready(*shard) || worked;
     }
     ip_.poll(now);
@@ -198,8 +200,8 @@ void Engine::on_phase_deadline(Ref r) {
     }
 }
 
-void Engine::unpark(Shard& shard) {
-    for (uint32_t count = shard.parked.size(); count > 0; --count) {
+void Engine::unpark(Shard& shard, uint32_t most) {
+    for (uint32_t count = std::min(shard.parked.size(), most); count > 0; --count) {
         const Ref r = ref(shard, shard.parked.pop());
         r.relay.clear(flag_parked);
         mark_ready(r);

@@ -111,8 +111,11 @@ Events on_icmp_error(const Context& ctx, Endpoint ep, const IcmpReport& report) 
 
 void path_mtu_on_timeout(const Context& ctx, Endpoint ep) {
     constexpr uint8_t timeouts_of_a_black_hole = 3;
-    if (ep.warm.backoff < timeouts_of_a_black_hole || ep.hot.snd_wnd == 0 || in_flight(ep.hot) < ep.hot.mss) return;
-    if (lower(ep, step_below(packet_bytes(ep.hot)))) ++ctx.counters.path_mtu_black_holes;
+    if (ep.warm.backoff < timeouts_of_a_black_hole || ep.hot.snd_wnd == 0) return;
+    // The end of the data may be less than a full segment, and still more than the path takes.
+    const uint32_t vanished = std::min<uint32_t>(in_flight(ep.hot), ep.hot.mss) + overhead(ep.hot);
+    if (vanished <= floor_of(ep.hot)) return;
+    if (lower(ep, step_below(vanished))) ++ctx.counters.path_mtu_black_holes;
 }
 
 void path_mtu_raise(const Context& ctx, Endpoint ep) {

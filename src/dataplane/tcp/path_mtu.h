@@ -4,7 +4,7 @@
 // for icmp_report() and on_icmp_error().
 //
 //   MSS by the SYNs ──Fragmentation Needed / Packet Too Big──► what the router names, never below 552 or 1280
-//        ▲      └──── third timeout in a row of a full segment ──► the next step below
+//        ▲      └──── third timeout in a row ──► the step below the segment
 //        └────── every ten minutes or so, a step up (path_mtu_raise) ──┘
 //
 // A changed MSS holds for what is sent from then on, retransmissions included: the send queue is bytes, not segments.

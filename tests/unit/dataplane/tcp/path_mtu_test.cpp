@@ -105,6 +105,17 @@ TEST(PathMtu, Rfc4821_7_7_FullSegmentsThatVanishAreMadeSmaller) {
     EXPECT_GT(c.warm.backoff, 2) << "one or two timeouts are no black hole";
 }
 
+TEST(PathMtu, Rfc4821_7_7_TheEndOfTheDataMayVanishToo) {
+    Path c;
+    c.send_text(pattern(1302));
+    c.flush_all();
+    for (int i = 0; i < 3; ++i) {
+        c.expire();
+        c.flush_all();
+    }
+    EXPECT_EQ(c.hot.mss, 1280 - 52) << "the step below the segment, not below the largest";
+}
+
 TEST(PathMtu, Rfc4821_SmallSegmentsThatVanishSayNothingOfThePath) {
     Path c;
     c.send_text("small");

@@ -23,6 +23,8 @@ namespace millrace::sim {
 inline constexpr MacAddress balancer_mac{{2, 0, 0, 0, 0, 0xb0}};
 inline constexpr IpAddress balancer_v4 = IpAddress::v4(198, 18, 0, 1);
 inline constexpr IpAddress balancer_v4_second = IpAddress::v4(198, 18, 0, 2);
+/// Not in balancer_config(): for who adds it to the local addresses.
+inline constexpr IpAddress balancer_v6{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 inline constexpr uint16_t http_port = 80;
 inline constexpr uint16_t tcp_port = 81;
 

@@ -161,6 +161,20 @@ void Host::receive(std::span<const uint8_t> frame, TimeUs now) {
                 outgoing_.push_back(std::move(out));
             }
             break;
+        case wire::FrameKind::ndp_solicitation:
+            if (parsed.ndp.target == options_.address) {
+                std::vector<uint8_t> out(128);
+                const wire::NdpMessage reply{.source = options_.address,
+                                             .destination = parsed.ndp.source,
+                                             .target = options_.address,
+                                             .has_link_address = true,
+                                             .link_address = options_.mac,
+                                             .is_solicited = true,
+                                             .is_override = true};
+                out.resize(wire::write_ndp_advertisement(out, {options_.mac, parsed.source_mac, 0}, reply));
+                outgoing_.push_back(std::move(out));
+            }
+            break;
         default:
             break;
     }

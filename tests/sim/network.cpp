@@ -146,7 +146,7 @@ void Network::transmit(size_t from, std::span<const uint8_t> frame) {
     if (!passes(port, frame, departs)) return;
     if (link.mtu_bytes != 0 && frame.size() > ethernet_header_length + link.mtu_bytes) {
         ++totals_.too_big;
-        refuse_too_big(from, frame, departs + 2 * link.delay_us);
+        if (!link.black_hole) refuse_too_big(from, frame, departs + 2 * link.delay_us);
         return;
     }
     const MacAddress destination = wire::load_mac(frame.data());

@@ -56,6 +56,7 @@ struct LinkOptions {
     TimeUs flap_every_us = 0;         ///< the link goes down about so often; 0: never
     TimeUs flap_down_us = 0;          ///< for so long
     uint16_t mtu_bytes = 0;           ///< larger IP packets are lost, and their sender is told so by ICMP; 0: no limit
+    bool black_hole = false;          ///< nobody is told
 };
 
 /// Everything that a path of the internet does to packets, each with its own chance, but for the MTU.

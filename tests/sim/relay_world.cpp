@@ -14,7 +14,6 @@ namespace {
 constexpr uint16_t server_port = 8080;
 constexpr size_t raw_head_bytes = 8;  // "S" and the session's number: how a raw server learns which one it is
 constexpr TimeUs run_us_max = 3600 * us_per_s;
-constexpr uint64_t check_every = 16;
 
 std::string stream(uint64_t key, size_t size) {
     std::string bytes(size, '\0');
@@ -41,9 +40,14 @@ void RelayWorld::plan_network() {
     link_ = bad_weather(random_);
     std::vector<IpAddress> addresses;
     const uint8_t server_count = static_cast<uint8_t>(random_.between(2, 3));
-    for (uint8_t i = 1; i <= server_count; ++i) addresses.push_back(Station::address_of(true, i));
+    std::vector<bool> v6;
+    for (uint8_t i = 1; i <= server_count; ++i) {
+        v6.push_back(random_.chance(0.3));
+        addresses.push_back(Station::address_of(true, i, v6.back()));
+    }
     const bool one_refuses = random_.chance(0.3);
     SnapshotBuilder config = balancer_config(addresses, random_.chance(0.3) ? 2 : 1);
+    config.local_addresses.push_back({balancer_v6, 0, 64, {}});
     config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
     config.backends[0].algorithm = static_cast<Algorithm>(random_.below(4));
     if (random_.chance(0.3)) config.dataplane.syn_cookies = SynCookies::always;
@@ -61,15 +65,42 @@ void RelayWorld::plan_network() {
     network_.attach(*balancer_, balancer_mac, link_);
     for (uint8_t i = 1; i <= server_count; ++i) {
         servers_.push_back(std::make_unique<Station>(
-            network_, StationOptions{.number = i, .server = true, .seed = random_.next(), .link = link_, .tcp = {}}));
+            network_,
+            StationOptions{
+                .number = i, .server = true, .v6 = v6[i - 1u], .seed = random_.next(), .link = link_, .tcp = {}}));
         if (i != 1 || !one_refuses) servers_.back()->listen(server_port, [this](Peer& peer) { on_server(peer); });
     }
     for (uint8_t i = 1; i <= 3; ++i) {
         tcp::Options tcp;
         tcp.timestamps = random_.chance(0.7);
         tcp.mss_v4 = static_cast<uint16_t>(random_.between(500, 1460));
-        clients_.push_back(std::make_unique<Station>(
-            network_, StationOptions{.number = i, .server = false, .seed = random_.next(), .link = link_, .tcp = tcp}));
+        tcp.mss_v6 = static_cast<uint16_t>(random_.between(1220, 1440));
+        clients_.push_back(std::make_unique<Station>(network_, StationOptions{.number = i,
+                                                                              .server = false,
+                                                                              .v6 = random_.chance(0.3),
+                                                                              .seed = random_.next(),
+                                                                              .link = link_,
+                                                                              .tcp = tcp}));
+    }
+    if (random_.chance(0.5)) plan_narrow_path();
+}
+
+/// For a while the balancer's packets meet a narrower link, and whoever sends too large ones may not be told.
+void RelayWorld::plan_narrow_path() {
+    narrow_at_ = network_.now() + random_.below(3'000'000);
+    wide_at_ = random_.chance(0.5) ? narrow_at_ + random_.below(20'000'000) : UINT64_MAX;
+    narrow_mtu_ = static_cast<uint16_t>(random_.between(1280, 1499));  // the least that IPv6 must be given
+    black_hole_ = random_.chance(0.5);
+}
+
+void RelayWorld::change_path(TimeUs now) {
+    for (TimeUs* due : {&narrow_at_, &wide_at_}) {
+        if (now < *due) continue;
+        LinkOptions link = link_;
+        link.mtu_bytes = due == &narrow_at_ ? narrow_mtu_ : uint16_t{0};
+        link.black_hole = black_hole_;
+        network_.set_link(balancer_mac, link);
+        *due = UINT64_MAX;
     }
 }
 
@@ -162,7 +193,9 @@ void RelayWorld::start_due(TimeUs now) {
     for (const auto& session : sessions_) {
         if (session->client == nullptr && session->starts_at <= now) {
             const uint16_t port = session->kind == Kind::raw ? tcp_port : http_port;
-            const IpAddress to = session->number % 2 == 0 ? balancer_v4 : balancer_v4_second;
+            const IpAddress to = !session->station->address().is_v4() ? balancer_v6
+                                 : session->number % 2 == 0           ? balancer_v4
+                                                                      : balancer_v4_second;
             session->client = &session->station->connect(
                 port, [this, s = session.get()](Peer& peer) { on_client(*s, peer); }, to);
         }
@@ -330,7 +363,8 @@ void RelayWorld::describe_sessions() {
 std::string RelayWorld::run() {
     network_.set_observer([this](TimeUs now) {
         start_due(now);
-        if (++checks_ % check_every == 0) balancer_->check(now);
+        change_path(now);
+        balancer_->check(now);
     });
     const auto over = [&] {
         return !failure_.empty() || !balancer_->violations().empty() ||

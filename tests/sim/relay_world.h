@@ -63,6 +63,8 @@ class RelayWorld {
 
     void plan_network();
     void plan_session(size_t number);
+    void plan_narrow_path();
+    void change_path(TimeUs now);
     std::string make_body(Session& session, bool up, size_t size);
     void start_due(TimeUs now);
     void on_client(Session& session, Peer& peer);
@@ -86,7 +88,9 @@ class RelayWorld {
     std::vector<std::unique_ptr<Session>> sessions_;
     std::vector<RelayEvent> events_;
     std::string failure_;
-    uint64_t checks_ = 0;
+    TimeUs narrow_at_ = UINT64_MAX, wide_at_ = UINT64_MAX;
+    uint16_t narrow_mtu_ = 0;
+    bool black_hole_ = false;
 };
 
 }  // namespace millrace::sim

@@ -42,9 +42,17 @@ void Peer::resume() {
     if (!end_) station_.host_->set_reading(socket_, true);
 }
 
+IpAddress Station::address_of(bool server, uint8_t number, bool v6) {
+    if (!v6) return IpAddress::v4(198, 18, server ? 2 : 1, number);
+    IpAddress made = balancer_v6;
+    made.bytes[13] = server ? 2 : 1;
+    made.bytes[15] = number;
+    return made;
+}
+
 Station::Station(Network& network, const StationOptions& options)
     : mac_{{2, 0, 0, 0, static_cast<uint8_t>(options.server ? 2 : 1), options.number}},
-      address_(address_of(options.server, options.number)) {
+      address_(address_of(options.server, options.number, options.v6)) {
     HostOptions host;
     host.mac = mac_;
     host.address = address_;

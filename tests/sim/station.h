@@ -56,6 +56,7 @@ class Peer {
 struct StationOptions {
     uint8_t number = 1;   ///< last byte of MAC and address
     bool server = false;  ///< address 198.18.2.number instead of 198.18.1.number
+    bool v6 = false;      ///< 2001:db8::2:number and 2001:db8::1:number
     uint64_t seed = 1;
     LinkOptions link;
     tcp::Options tcp;
@@ -78,7 +79,7 @@ class Station : public Application {
     /// Every connection that there was, in order.
     const std::vector<std::unique_ptr<Peer>>& peers() const { return peers_; }
 
-    static IpAddress address_of(bool server, uint8_t number) { return IpAddress::v4(198, 18, server ? 2 : 1, number); }
+    static IpAddress address_of(bool server, uint8_t number, bool v6 = false);
 
   private:
     friend class Peer;

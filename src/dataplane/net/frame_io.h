@@ -13,10 +13,10 @@ namespace millrace::net {
 /// A received Ethernet frame, borrowed for the duration of the call that carries it.
 struct InboundFrame {
     std::span<const uint8_t> bytes;
-    uint16_t interface = 0;           ///< index of the interface in the configuration
+    uint16_t interface = 0;              ///< index of the interface in the configuration
     bool ip_checksum_verified = false;   ///< the device found the IPv4 header checksum good
     bool tcp_checksum_verified = false;  ///< the device found the TCP checksum good
-    bool learn_only = false;          ///< another worker's copy of a neighbour's message: learn from it, don't answer
+    bool learn_only = false;  ///< another worker's copy of a neighbour's message: learn from it, don't answer
 };
 
 /// Where a worker's frames go. One per worker; called by its thread alone.

@@ -21,9 +21,6 @@ struct SharedFileHeader {
 };
 static_assert(sizeof(SharedFileHeader) == 32);
 
-/// Directory of an instance: $MILLRACE_RUN/NAME, by default /run/millrace/NAME.
-std::string run_directory(std::string_view instance);
-
 /// True when `instance` is 1…32 characters of a-z, A-Z, 0-9, '-', '_', beginning with a letter or digit.
 bool valid_instance_name(std::string_view instance);
 

@@ -217,7 +217,7 @@ It goes on until Ctrl-C, joined to this machine's network. To try, from another 
   {ctl} show servers
   {ctl} server drain demo/{SERVERS[0]}
   {ctl} events --follow
-  curl --unix-socket {self.millrace.run_directory}/admin.sock http://localhost/v1/status
+  curl --unix-socket {self.millrace.run_directory}/control/admin.sock http://localhost/v1/status
 Logs: {self.lab.directory}""", flush=True)
         while True:
             signal.pause()

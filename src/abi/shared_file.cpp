@@ -1,7 +1,6 @@
 // Creation, publication and joining of the mapped files that <millrace/shared_file.h> describes. The kernel's view (an
 // inode, its size, its mode) is checked here; what the files say is checked by whoever reads them.
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -38,11 +37,6 @@ std::byte* map_and_close(int descriptor, uint64_t bytes, bool writable) {
 }
 
 }  // namespace
-
-std::string run_directory(std::string_view instance) {
-    const char* base = std::getenv("MILLRACE_RUN");
-    return std::string(base != nullptr && *base != '\0' ? base : "/run/millrace") + '/' + std::string(instance);
-}
 
 bool valid_instance_name(std::string_view instance) {
     if (instance.empty() || instance.size() > 32) return false;

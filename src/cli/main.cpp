@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include <millrace/run_directory.h>
 #include <millrace/shared_file.h>
 
 #include "cli/client.h"
@@ -19,7 +20,9 @@ struct Context {
     bool json = false;
     std::function<void(const Client&)> run;
 
-    Client client() const { return {socket.empty() ? run_directory(instance) + "/admin.sock" : socket, instance}; }
+    Client client() const {
+        return {socket.empty() ? run_directory(instance, RunPart::control) + "/admin.sock" : socket, instance};
+    }
     void print(const Json& document, std::string (*render)(const Json&)) const {
         const std::string text =
             json ? document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n' : render(document);
@@ -203,7 +206,8 @@ int main_function(int argc, char** argv) {
     CLI::App app("Operates a running Millrace instance.", "millracectl");
     Context context;
     app.add_option("--instance", context.instance, "Name of the instance")->capture_default_str();
-    app.add_option("--socket", context.socket, "Admin socket (default: admin.sock in the instance's run directory)");
+    app.add_option("--socket", context.socket,
+                   "Admin socket (default: control/admin.sock in the instance's run directory)");
     app.add_flag("--json", context.json, "Stable JSON instead of tables");
     app.set_version_flag("--version", MILLRACE_VERSION);
     app.require_subcommand(1);

@@ -7,6 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <millrace/run_directory.h>
+
 #include "control/servers.h"
 
 namespace millrace::control {
@@ -57,13 +59,12 @@ Controller::~Controller() {
 }
 
 bool Controller::open(std::string& error) {
-    const std::string directory = run_directory(instance_);
     if (wake_ < 0) {
         error = "eventfd failed";
         return false;
     }
-    if (!publisher_.open(directory, error)) return false;
-    link_ = std::make_unique<DataplaneLink>(directory, publisher_.commands());
+    if (!publisher_.open(run_directory(instance_, RunPart::control), error)) return false;
+    link_ = std::make_unique<DataplaneLink>(run_directory(instance_, RunPart::dataplane), publisher_.commands());
     checker_ = std::make_unique<Checker>(
         *link_,
         [this](uint16_t slot, ProbeState state, const std::string& reason) {

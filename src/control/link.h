@@ -36,7 +36,7 @@ class DataplaneLink : public ProbeStreams {
 
     using OnReply = std::function<void(const MessageHeader&, std::span<const std::byte>)>;
 
-    /// `directory`: the run directory. `commands` must outlive the link.
+    /// `directory`: the dataplane's part of the run directory. `commands` must outlive the link.
     DataplaneLink(std::string directory, CommandsFile* commands)
         : directory_(std::move(directory)), commands_(commands) {}
 

@@ -4,16 +4,13 @@
 // Ends on SIGTERM and SIGINT and leaves `config` and `commands` in place: the dataplane goes on with them, and the next
 // control takes them up. SIGHUP reloads the configuration.
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <grp.h>
 #include <poll.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -47,20 +44,6 @@ int check(const Options& options) {
     for (const Diagnostic& diagnostic : loaded.diagnostics) std::fprintf(stderr, "%s\n", to_string(diagnostic).c_str());
     if (loaded.ok()) std::printf("%s: ok\n", options.config_path.c_str());
     return loaded.ok() ? 0 : 1;
-}
-
-/// The lock that a control of this instance holds while it lives. -1, with the reason, when another one has it.
-int take_lock(const std::string& directory, std::string& error) {
-    const std::string path = directory + "/control.lock";
-    const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (descriptor < 0) {
-        error = path + ": " + std::strerror(errno);
-    } else if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        error = "a millrace-control of this instance is already running (" + path + " is locked)";
-        close(descriptor);
-        return -1;
-    }
-    return descriptor;
 }
 
 /// The user to become; empty with the reason when there is none. Only asked as root.
@@ -137,7 +120,7 @@ int serve(const Options& options) {
     const std::string config_path = std::filesystem::absolute(options.config_path, path_error);
     SystemResolver resolver;
     LoadOptions load_options;
-    if (const auto last = read_snapshot(run_directory(options.instance) + "/config"))
+    if (const auto last = read_snapshot(run_directory(options.instance, RunPart::control) + "/config"))
         load_options.last_addresses = last_addresses(last->view);
     LoadResult loaded = load_config(config_path, resolver, load_options);
     if (!loaded.ok()) {
@@ -147,13 +130,13 @@ int serve(const Options& options) {
     std::string error;
     std::optional<ServiceUser> user;
     if (geteuid() == 0 && !(user = choose_user(options, loaded.config.control, error))) return fail(error);
-    if (!make_run_directory(options.instance, error)) return fail(error);
-    const std::string directory = run_directory(options.instance);
-    if (take_lock(directory, error) < 0) return fail(error);
+    if (take_run_directory(options.instance, RunPart::control, error) < 0) return fail(error);
 
     Controller controller(options.instance, config_path);
     api::Api api(controller);
-    if (!bind_sockets(api, directory, loaded.config.control, user, error)) return fail(error);
+    if (!bind_sockets(api, run_directory(options.instance, RunPart::control), loaded.config.control, user, error))
+        return fail(error);
+    if (user && !hand_over_run_directory(options.instance, RunPart::control, *user, error)) return fail(error);
     if (!drop_privileges(user.value_or(ServiceUser{"", geteuid(), getegid()}), error)) return fail(error);
     umask(0027);
     if (access(config_path.c_str(), R_OK) != 0)

@@ -242,7 +242,7 @@ int serve(const Arguments& arguments) {
         Dataplane dataplane(instance, *config);
         const std::optional<ServiceUser> user = service_user(arguments.user);
         if (!user) give_up("neither the user '" + arguments.user + "' nor 'nobody' exists; name another with --user");
-        if (geteuid() == 0 && !instance.give_files_to(user->uid, user->gid, error)) give_up(error);
+        if (!instance.give_files_to(*user, error)) give_up(error);
         if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
         spdlog::info("instance '{}' serves with {} worker(s) and {} shard(s), as user {}", arguments.instance,
                      settings.core_count, settings.shard_count, user->name);

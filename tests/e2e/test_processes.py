@@ -122,7 +122,8 @@ class Signals(LabTest):
         os.close(writing)
         self.assertIn(b"waiting", os.read(reading, 4096))
         os.close(reading)
-        with open(os.path.join(piped.run_directory, "config"), "wb") as file:
+        os.mkdir(os.path.join(piped.run_directory, "control"))
+        with open(os.path.join(piped.run_directory, "control/config"), "wb") as file:
             file.write(b"nonsense")  # something new to tell
         time.sleep(0.5)
         self.assertIsNone(piped.dataplane.poll())
@@ -130,12 +131,32 @@ class Signals(LabTest):
         self.assertEqual(piped.dataplane.wait(timeout=5), 0)
 
 
+class RunDirectory(LabTest):
+    def test_each_part_belongs_to_its_process_and_nobody_else_writes(self):
+        uids = {what: int(status(process)["Uid"].split()[0]) for what, process in
+                (("control", self.millrace.control), ("dataplane", self.millrace.dataplane))}
+        top = os.stat(self.millrace.run_directory)
+        self.assertEqual((top.st_uid, top.st_mode & 0o7777), (0, 0o750))
+        for what, uid in uids.items():
+            part = os.path.join(self.millrace.run_directory, what)
+            self.assertEqual((os.stat(part).st_uid, os.stat(part).st_mode & 0o7777), (uid, 0o2750), part)
+        for path, mode in (("control/config", 0o640), ("control/commands", 0o640), ("control/admin.sock", 0o660),
+                           ("control/lock", 0o600), ("dataplane/lock", 0o600), ("dataplane/stats", 0o640),
+                           ("dataplane/events", 0o640)):
+            found = os.stat(os.path.join(self.millrace.run_directory, path))
+            self.assertEqual((found.st_uid, found.st_mode & 0o7777), (uids[path.split("/")[0]], mode), path)
+        regions = f"/proc/{self.millrace.dataplane.pid}/root{self.millrace.run_directory}/dataplane/regions"
+        self.assertEqual(os.stat(regions).st_mode & 0o7777, 0o700)
+        for name in os.listdir(regions):
+            self.assertEqual(os.stat(os.path.join(regions, name)).st_mode & 0o7777, 0o600, name)
+
+
 class Truncation(LabTest):
     def test_commands_cut_short_end_no_dataplane(self):
         """The file is control's: what becomes of it must not end the dataplane, and the next control heals it."""
         self.millrace.control.kill()
         self.millrace.control.wait()
-        os.truncate(os.path.join(self.millrace.run_directory, "commands"), 0)
+        os.truncate(os.path.join(self.millrace.run_directory, "control/commands"), 0)
         self.curl(f"http://{net.BALANCER}/healthz")
         time.sleep(0.3)
         self.assertIsNone(self.millrace.dataplane.poll())

@@ -33,7 +33,7 @@ enum class LogLevel : uint8_t { error, warning, info, debug };
 
 /// A Unix socket of the admin API.
 struct AdminSocket {
-    std::string path = "admin.sock";  ///< relative ones count from the instance's run directory
+    std::string path = "admin.sock";  ///< relative ones count from control/ in the run directory
     Role role = Role::admin;
     std::string group;  ///< owner group of the socket; empty: that of the user
     uint32_t mode = 0660;

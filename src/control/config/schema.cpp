@@ -103,7 +103,7 @@ const TableSchema<AdminSocket>& admin_socket_schema() {
          "A Unix socket of the admin API. Without any, one with these defaults is made.",
          {}},
         {text_key("path", &S::path, valid_socket_path, "1 to 107 visible ASCII characters",
-                  "Path of the socket; a relative one counts from the instance's run directory."),
+                  "Path of the socket; a relative one counts from control/ in the instance's run directory."),
          choice_key("role", &S::role, {{"viewer", Role::viewer}, {"operator", Role::operator_}, {"admin", Role::admin}},
                     "What its users may do: a viewer reads; an operator also drains, enables, disables and weighs "
                     "servers; an admin also reloads."),

@@ -4,13 +4,11 @@
 #include <cstddef>
 #include <cstring>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <millrace/run_directory.h>
 #include <millrace/snapshot.h>
 
 namespace millrace::app {
@@ -27,29 +25,22 @@ uint64_t align_up(uint64_t value, uint64_t unit) {
 
 }  // namespace
 
-Instance::Instance(std::string name) : name_(std::move(name)), directory_(run_directory(name_)) {}
+Instance::Instance(std::string name)
+    : name_(std::move(name)),
+      directory_(run_directory(name_, RunPart::dataplane)),
+      control_directory_(run_directory(name_, RunPart::control)) {}
 
 Instance::~Instance() {
     if (lock_ >= 0) close(lock_);
 }
 
 bool Instance::acquire(std::string& error) {
-    if (!make_run_directory(name_, error)) return false;
-    const std::string path = directory_ + "/dataplane.lock";
-    lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (lock_ < 0) {
-        error = path + ": " + std::strerror(errno);
-        return false;
-    }
-    if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-        error = "another millrace-dataplane of instance '" + name_ + "' is running (it holds " + path + ")";
-        return false;
-    }
-    return true;
+    lock_ = take_run_directory(name_, RunPart::dataplane, error);
+    return lock_ >= 0;
 }
 
 std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) {
-    const std::string path = directory_ + "/config";
+    const std::string path = control_directory_ + "/config";
     // Looked at before it is opened: what can't be read is not tried again until it is replaced.
     struct stat status {};
     if (stat(path.c_str(), &status) == 0) {
@@ -81,7 +72,7 @@ std::optional<std::vector<std::byte>> Instance::read_config(std::string& error) 
 
 bool Instance::config_changed() const {
     struct stat status {};
-    if (stat((directory_ + "/config").c_str(), &status) != 0) return false;
+    if (stat((control_directory_ + "/config").c_str(), &status) != 0) return false;
     return status.st_ino != config_inode_ || change_time(status) != config_time_;
 }
 
@@ -125,7 +116,7 @@ relay::StatsBlock& Instance::stats_block(uint32_t worker) {
 const CommandsFile* Instance::follow_commands() {
     if (commands_ && commands_.is_current()) return reinterpret_cast<const CommandsFile*>(commands_.data());
     std::string ignored;  // control may simply not be there
-    SharedFile file = SharedFile::join(directory_ + "/commands", commands_magic, commands_header_bytes,
+    SharedFile file = SharedFile::join(control_directory_ + "/commands", commands_magic, commands_header_bytes,
                                        sizeof(CommandsFile), false, ignored);
     // With control's file gone the last one stays: its server states go on to hold.
     if (file) {
@@ -167,17 +158,17 @@ bool Instance::create_regions(const DataplaneRecord& settings, std::string& erro
     return true;
 }
 
-bool Instance::give_files_to(uid_t user, gid_t group, std::string& error) const {
-    std::vector<std::string> paths{directory_ + "/dataplane.lock", directory_ + "/stats", directory_ + "/events",
-                                   directory_ + "/regions"};
+bool Instance::give_files_to(const ServiceUser& user, std::string& error) const {
+    if (geteuid() != 0) return true;
+    std::vector<std::string> paths{directory_ + "/regions"};
     for (uint32_t shard = 0; shard < regions_.size(); ++shard) paths.push_back(region_path(shard));
     for (const std::string& path : paths) {
-        if (lchown(path.c_str(), user, group) != 0) {
+        if (lchown(path.c_str(), user.uid, user.gid) != 0) {
             error = path + ": " + std::strerror(errno);
             return false;
         }
     }
-    return true;
+    return hand_over_run_directory(name_, RunPart::dataplane, user, error);
 }
 
 void Instance::remove_files() const {

@@ -6,11 +6,11 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include <millrace/commands.h>
 #include <millrace/events.h>
+#include <millrace/run_directory.h>
 #include <millrace/shared_file.h>
 #include <millrace/stats.h>
 
@@ -26,7 +26,7 @@ class Instance {
     Instance(const Instance&) = delete;
     Instance& operator=(const Instance&) = delete;
 
-    /// Makes the run directory and takes the lock. False, with a reason, when another dataplane has it.
+    /// Takes the dataplane's part of the run directory. False, with a reason, when another dataplane has it.
     bool acquire(std::string& error);
 
     /// The bytes of the file `config`; empty, with a reason, when there is none or it is too large to be one.
@@ -51,8 +51,8 @@ class Instance {
     bool create_regions(const DataplaneRecord& settings, std::string& error);
     std::vector<store::Region>& regions() { return regions_; }
 
-    /// Hands the files over to the user that the process becomes.
-    bool give_files_to(uid_t user, gid_t group, std::string& error) const;
+    /// Hands the files over to the user that the process becomes. Nothing to do for an ordinary user.
+    bool give_files_to(const ServiceUser& user, std::string& error) const;
 
     /// Removes what only a living dataplane needs.
     void remove_files() const;
@@ -64,6 +64,7 @@ class Instance {
 
     std::string name_;
     std::string directory_;
+    std::string control_directory_;
     int lock_ = -1;
     uint64_t config_inode_ = 0;
     int64_t config_time_ = 0;

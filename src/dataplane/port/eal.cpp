@@ -6,7 +6,7 @@
 #include <rte_errno.h>
 #include <vector>
 
-#include <millrace/shared_file.h>
+#include <millrace/run_directory.h>
 
 namespace millrace::port {
 namespace {
@@ -123,7 +123,7 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
         for (std::string& argument : device_arguments(config, interface)) arguments.push_back(std::move(argument));
     }
     // EAL's own directory goes into the instance's: in the place of its choice it would outlive the drop of privileges.
-    setenv("RUNTIME_DIRECTORY", run_directory(instance).c_str(), 1);
+    setenv("RUNTIME_DIRECTORY", run_directory(instance, RunPart::dataplane).c_str(), 1);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {

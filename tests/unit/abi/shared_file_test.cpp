@@ -1,4 +1,4 @@
-// Creating, publishing, replacing and joining shared files, and the run directory, in a temporary directory.
+// Creating, publishing, replacing and joining shared files, in a temporary directory.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <millrace/run_directory.h>
 #include <millrace/shared_file.h>
 
 namespace millrace {
@@ -24,10 +23,7 @@ class SharedFileTest : public testing::Test {
         directory_ = name;
         path_ = directory_ + "/file";
     }
-    void TearDown() override {
-        unsetenv("MILLRACE_RUN");
-        std::filesystem::remove_all(directory_);
-    }
+    void TearDown() override { std::filesystem::remove_all(directory_); }
 
     SharedFile create(uint64_t bytes = 4096) {
         SharedFile file = SharedFile::create(path_, magic, sizeof(SharedFileHeader), bytes, 0640, error_);
@@ -162,37 +158,11 @@ TEST_F(SharedFileTest, MovesItsMapping) {
     EXPECT_FALSE(moved);
 }
 
-TEST_F(SharedFileTest, RunDirectory) {
-    unsetenv("MILLRACE_RUN");
-    EXPECT_EQ(run_directory("a"), "/run/millrace/a");
-    setenv("MILLRACE_RUN", (directory_ + "/run").c_str(), 1);
-    EXPECT_EQ(run_directory("a"), directory_ + "/run/a");
-    ASSERT_TRUE(make_run_directory("a", error_)) << error_;
-    struct stat status;
-    ASSERT_EQ(stat(run_directory("a").c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 07777, 03770u);
-    EXPECT_EQ(status.st_uid, geteuid());
-    ASSERT_EQ(chmod(run_directory("a").c_str(), 0777), 0);
-    ASSERT_TRUE(make_run_directory("a", error_)) << error_;
-    ASSERT_EQ(stat(run_directory("a").c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 07777, 03770u);
-    std::ofstream(directory_ + "/run/b") << "in the way";
-    EXPECT_FALSE(make_run_directory("b", error_));
-}
-
 TEST(InstanceName, Rules) {
     for (const char* good : {"default", "a", "0", "A-b_9", "x23456789012345678901234567890_2"})
         EXPECT_TRUE(valid_instance_name(good)) << good;
     for (const char* bad : {"", "-a", "_a", "a/b", "..", "a.b", "x23456789012345678901234567890123", "a b", "\xc3\xa4"})
         EXPECT_FALSE(valid_instance_name(bad)) << bad;
-}
-
-TEST(ServiceUser, FallsBackToNobodyAndNeverIsRoot) {
-    const auto user = service_user("millrace-no-such-user");
-    ASSERT_TRUE(user.has_value());
-    EXPECT_EQ(user->name, "nobody");
-    EXPECT_NE(user->uid, 0u);
-    EXPECT_FALSE(service_user("root").has_value());
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ class ApiTest : public testing::Test {
   protected:
     ApiTest() { run_.write_config(SampleConfig().text()); }
 
-    std::string socket(const char* name = "admin.sock") { return run_.directory() + '/' + name; }
+    std::string socket(const char* name = "admin.sock") { return run_.control_directory() + '/' + name; }
     ApiClient client(const char* name = "admin.sock") { return ApiClient(socket(name)); }
     json servers() { return client().get("/v1/servers").body["servers"]; }
     bool dataplane_is_seen() {

@@ -82,7 +82,7 @@ TEST_F(CliTest, ServerCommands) {
     const Result unknown = ctl("server drain quotes/zzz");
     EXPECT_EQ(unknown.exit_code, 1);
     EXPECT_NE(unknown.err.find("no server named quotes/zzz"), std::string::npos) << unknown.err;
-    const Result refused = ctl("--socket " + run_.directory() + "/viewer.sock --json server drain quotes/a");
+    const Result refused = ctl("--socket " + run_.control_directory() + "/viewer.sock --json server drain quotes/a");
     EXPECT_EQ(refused.exit_code, 1);
     EXPECT_TRUE(json::parse(refused.out, nullptr, false).contains("error")) << refused.out;
 }

@@ -1,5 +1,6 @@
-// A stand-in for the dataplane: `stats` and `events` in the run directory, a heartbeat, and a thread that answers the
-// requests of the command rings as a test wants. It adopts every published configuration unless told to refuse.
+// A stand-in for the dataplane: `stats` and `events` in its part of the run directory, a heartbeat, and a thread that
+// answers the requests of the command rings as a test wants. It adopts every published configuration unless told to
+// refuse.
 #pragma once
 
 #include <array>
@@ -53,7 +54,7 @@ inline const std::array fake_descriptors{
     StatDescriptor{"connect_time", "us", StatScope::server, StatKind::histogram, 24, 0},
 };
 
-/// A stats file in the layout above, not yet published.
+/// A stats file of the run directory, in the layout above, not yet published.
 inline SharedFile make_fake_stats(const std::string& directory, uint32_t workers) {
     constexpr uint64_t scope_bytes[] = {sizeof(FakeLayout::Worker), listener_slot_max * sizeof(FakeLayout::Listener),
                                         backend_slot_max * sizeof(FakeLayout::Backend),
@@ -61,7 +62,7 @@ inline SharedFile make_fake_stats(const std::string& directory, uint32_t workers
     const uint64_t stride = scope_bytes[0] + scope_bytes[1] + scope_bytes[2] + scope_bytes[3];
     const uint64_t offset = sizeof(StatsHeader) + sizeof fake_descriptors;
     std::string error;
-    SharedFile file = SharedFile::create(directory + "/stats", stats_magic, sizeof(StatsHeader),
+    SharedFile file = SharedFile::create(directory + "/dataplane/stats", stats_magic, sizeof(StatsHeader),
                                          offset + workers * stride, 0640, error);
     if (!file) throw std::runtime_error(error);
     auto& header = *reinterpret_cast<StatsHeader*>(file.data());
@@ -89,7 +90,7 @@ class FakeDataplane {
           workers_(workers),
           stats_(make_fake_stats(directory, workers)) {
         std::string error;
-        events_ = SharedFile::create(directory + "/events", events_magic, sizeof(EventsHeader),
+        events_ = SharedFile::create(directory + "/dataplane/events", events_magic, sizeof(EventsHeader),
                                      events_file_bytes(workers), 0640, error);
         if (!events_) throw std::runtime_error(error);
         reinterpret_cast<EventsHeader*>(events_.data())->worker_count = workers;
@@ -139,7 +140,7 @@ class FakeDataplane {
         requests_.clear();
         replies_.clear();
         std::string error;
-        commands_ = SharedFile::join(directory_ + "/commands", commands_magic, offsetof(CommandsFile, servers),
+        commands_ = SharedFile::join(directory_ + "/control/commands", commands_magic, offsetof(CommandsFile, servers),
                                      sizeof(CommandsFile), false, error);
         if (!commands_) return;
         auto* file = reinterpret_cast<CommandsFile*>(commands_.data());
@@ -153,7 +154,7 @@ class FakeDataplane {
     }
 
     void adopt_config() {
-        std::ifstream file(directory_ + "/config", std::ios::binary);
+        std::ifstream file(directory_ + "/control/config", std::ios::binary);
         SnapshotHeader snapshot{};
         if (!file.read(reinterpret_cast<char*>(&snapshot), sizeof snapshot)) return;
         if (snapshot.generation == seen_generation_) return;

@@ -23,7 +23,7 @@ const SlotIsIdle all_idle = [](SlotKind, uint16_t) { return true; };
 
 class PublisherTest : public testing::Test {
   protected:
-    void open(Publisher& publisher) { ASSERT_TRUE(publisher.open(run_.directory(), error_)) << error_; }
+    void open(Publisher& publisher) { ASSERT_TRUE(publisher.open(run_.control_directory(), error_)) << error_; }
     PublishOutcome publish(Publisher& publisher, const SampleConfig& sample, uint64_t generation_min = 0) {
         return publisher.publish(config_of(sample), all_idle, generation_min, error_);
     }
@@ -51,7 +51,7 @@ TEST_F(PublisherTest, CountsGenerationsAndKnowsTheSame) {
     EXPECT_EQ(publisher.generation(), 41u) << "beyond what a dataplane has in force";
     for (const char* name : {"config", "commands"}) {
         struct stat status;
-        ASSERT_EQ(stat((run_.directory() + '/' + name).c_str(), &status), 0);
+        ASSERT_EQ(stat((run_.control_directory() + '/' + name).c_str(), &status), 0);
         EXPECT_EQ(status.st_mode & 07777, 0640u) << name;
     }
 }
@@ -127,12 +127,12 @@ TEST_F(PublisherTest, ARestartKnowsWhatIsInForce) {
     publisher.show_published();
     EXPECT_EQ(publisher.snapshot()->generation(), 4u);
     EXPECT_FALSE(publisher.knows(1));
-    EXPECT_EQ(read_snapshot(run_.directory() + "/config.in_force")->view.generation(), 4u);
+    EXPECT_EQ(read_snapshot(run_.control_directory() + "/config.in_force")->view.generation(), 4u);
 }
 
 TEST_F(PublisherTest, InvalidFilesOfAPredecessorCountAsNone) {
-    std::ofstream(run_.directory() + "/config") << "nonsense";
-    std::ofstream(run_.directory() + "/commands") << "nonsense";
+    std::ofstream(run_.control_directory() + "/config") << "nonsense";
+    std::ofstream(run_.control_directory() + "/commands") << "nonsense";
     Publisher publisher;
     open(publisher);
     EXPECT_TRUE(publisher.made_commands());
@@ -145,12 +145,12 @@ TEST_F(PublisherTest, AFailedWriteLeavesTheOldInForce) {
     open(publisher);
     publish(publisher, {});
     // Something that can't be replaced by a file stands in the way, also for root.
-    std::filesystem::create_directory(run_.directory() + "/config.new");
+    std::filesystem::create_directory(run_.control_directory() + "/config.new");
     EXPECT_EQ(publish(publisher, {.servers = "abc"}), PublishOutcome::failed);
     EXPECT_NE(error_.find("config.new"), std::string::npos) << error_;
     EXPECT_EQ(publisher.generation(), 1u);
     EXPECT_EQ(servers_of(*publisher.published()).size(), 2u);
-    std::filesystem::remove(run_.directory() + "/config.new");
+    std::filesystem::remove(run_.control_directory() + "/config.new");
     EXPECT_EQ(publish(publisher, {.servers = "abc"}), PublishOutcome::published);
 }
 

@@ -42,7 +42,7 @@ class RefusedReloadTest : public testing::Test {
   protected:
     RefusedReloadTest() { run_.write_config(SampleConfig().text()); }
 
-    ApiClient client() { return ApiClient(run_.directory() + "/admin.sock"); }
+    ApiClient client() { return ApiClient(run_.control_directory() + "/admin.sock"); }
     json servers() { return client().get("/v1/servers").body["servers"]; }
     std::string state(size_t server) { return servers()[server]["state"]; }
     json dataplane() { return client().get("/v1/status").body["dataplane"]; }
@@ -180,7 +180,7 @@ TEST(LastAddresses, StandInForANameServer) {
     const LoadResult first = load_config_text(text, "f", unused, options);
     ASSERT_TRUE(first.ok());
     Publisher publisher;
-    ASSERT_TRUE(publisher.open(run.directory(), error)) << error;
+    ASSERT_TRUE(publisher.open(run.control_directory(), error)) << error;
     ASSERT_EQ(publisher.publish(
                   first.config, [](SlotKind, uint16_t) { return true; }, 0, error),
               PublishOutcome::published);
@@ -188,7 +188,7 @@ TEST(LastAddresses, StandInForANameServer) {
     text.replace(text.find(address), address.size(), "a.example.com:8080");
     EXPECT_FALSE(load_config_text(text, "f", resolver, options).ok());
 
-    options.last_addresses = last_addresses(read_snapshot(run.directory() + "/config")->view);
+    options.last_addresses = last_addresses(read_snapshot(run.control_directory() + "/config")->view);
     LoadResult again = load_config_text(text, "f", resolver, options);
     ASSERT_TRUE(again.ok());
     ASSERT_EQ(again.diagnostics.size(), 1u);

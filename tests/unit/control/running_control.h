@@ -33,8 +33,8 @@ class RunningControl {
     explicit RunningControl(const TempRun& run) : controller("test", run.config_path()), api_(controller) {
         std::string error;
         const auto bind = [&](const char* name, Role role) {
-            if (!api_.bind(run.directory() + '/' + name, role, 0660, static_cast<uid_t>(-1), static_cast<gid_t>(-1),
-                           error))
+            if (!api_.bind(run.control_directory() + '/' + name, role, 0660, static_cast<uid_t>(-1),
+                           static_cast<gid_t>(-1), error))
                 throw std::runtime_error(error);
         };
         bind("admin.sock", Role::admin);

@@ -7,9 +7,9 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <unistd.h>
 
 #include <millrace/run_directory.h>
-#include <millrace/shared_file.h>
 
 namespace millrace::control::test {
 
@@ -23,7 +23,11 @@ class TempRun {
         std::filesystem::permissions(root_, std::filesystem::perms(0755));
         setenv("MILLRACE_RUN", (root_ + "/run").c_str(), 1);
         std::string error;
-        if (!make_run_directory("test", error)) throw std::runtime_error(error);
+        for (const RunPart part : {RunPart::control, RunPart::dataplane}) {
+            const int lock = take_run_directory("test", part, error);
+            if (lock < 0) throw std::runtime_error(error);
+            close(lock);
+        }
     }
     ~TempRun() {
         unsetenv("MILLRACE_RUN");
@@ -32,6 +36,7 @@ class TempRun {
     }
 
     std::string directory() const { return run_directory("test"); }
+    std::string control_directory() const { return run_directory("test", RunPart::control); }
     std::string config_path() const { return root_ + "/config.toml"; }
     void write_config(const std::string& text) const { std::ofstream(config_path(), std::ios::trunc) << text; }
 

@@ -34,12 +34,11 @@ class InstanceTest : public test::RunDirectoryTest {
 
 TEST_F(InstanceTest, IsHadByOneDataplane) {
     acquire();
-    EXPECT_EQ(mode("dataplane.lock"), 0600u);
+    EXPECT_EQ(mode("lock"), 0600u);
     {
         Instance second("test");
         EXPECT_FALSE(second.acquire(error_));
-        EXPECT_EQ(error_,
-                  "another millrace-dataplane of instance 'test' is running (it holds " + path("dataplane.lock") + ")");
+        EXPECT_EQ(error_, "another millrace-dataplane of instance 'test' is running (it holds " + path("lock") + ")");
         Instance other("test2");
         EXPECT_TRUE(other.acquire(error_)) << "instances run side by side";
     }
@@ -55,10 +54,10 @@ TEST_F(InstanceTest, IsFreeAgainWhenItsDataplaneEnds) {
     EXPECT_TRUE(instance_.acquire(error_)) << error_;
 }
 
-// Others of the group may write into the directory; a root that follows their links would open anything for them.
+// The directory was the dataplane's own user's; a root that follows links of that user would open anything for it.
 TEST_F(InstanceTest, FollowsNoLinks) {
     std::filesystem::create_directories(path(""));
-    std::filesystem::create_symlink(base_ + "/elsewhere", path("dataplane.lock"));
+    std::filesystem::create_symlink(base_ + "/elsewhere", path("lock"));
     EXPECT_FALSE(instance_.acquire(error_));
     EXPECT_FALSE(std::filesystem::exists(base_ + "/elsewhere"));
 
@@ -151,8 +150,9 @@ TEST_F(SharedFilesTest, DescribeEveryWordOnce) {
 TEST_F(SharedFilesTest, ChangeHandsAndGo) {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     std::filesystem::create_directory(path("regions"));
-    ASSERT_TRUE(instance_.give_files_to(12345, 54321, error_)) << error_;
-    for (const char* name : {"dataplane.lock", "stats", "events", "regions"}) {
+    const ServiceUser user{"somebody", 12345, 54321};
+    ASSERT_TRUE(instance_.give_files_to(user, error_)) << error_;
+    for (const char* name : {"", "lock", "stats", "events", "regions"}) {
         struct stat status {};
         ASSERT_EQ(stat(path(name).c_str(), &status), 0);
         EXPECT_EQ(status.st_uid, 12345u) << name;
@@ -162,7 +162,7 @@ TEST_F(SharedFilesTest, ChangeHandsAndGo) {
     EXPECT_FALSE(std::filesystem::exists(path("stats")));
     EXPECT_FALSE(std::filesystem::exists(path("events")));
     std::filesystem::remove(path("regions"));
-    EXPECT_FALSE(instance_.give_files_to(12345, 54321, error_)) << "they are gone";
+    EXPECT_FALSE(instance_.give_files_to(user, error_)) << "they are gone";
 }
 
 // ---- regions ----
@@ -191,7 +191,7 @@ TEST_F(InstanceTest, MakesARegionForEveryShard) {
 TEST_F(InstanceTest, ReadsTheConfiguration) {
     acquire();
     EXPECT_EQ(instance_.read_config(error_), std::nullopt);
-    EXPECT_EQ(error_, path("config") + ": No such file or directory");
+    EXPECT_EQ(error_, control_path("config") + ": No such file or directory");
     EXPECT_FALSE(instance_.config_changed());
 
     const std::vector<std::byte> bytes = millrace::test::sample_snapshot().build(1);
@@ -203,7 +203,7 @@ TEST_F(InstanceTest, ReadsTheConfiguration) {
     place("config", bytes);
     EXPECT_TRUE(instance_.config_changed()) << "another file, whatever it holds";
     instance_.read_config(error_);
-    std::filesystem::remove(path("config"));
+    std::filesystem::remove(control_path("config"));
     EXPECT_FALSE(instance_.config_changed()) << "the old one stays in force";
 }
 
@@ -213,18 +213,18 @@ TEST_F(InstanceTest, LooksOnceAtAConfigurationThatItCannotRead) {
     place("config", std::vector<std::byte>(snapshot_bytes_max + 1));
     EXPECT_TRUE(instance_.config_changed());
     EXPECT_EQ(instance_.read_config(error_), std::nullopt);
-    EXPECT_EQ(error_, path("config") + ": not a snapshot (no file, or too large)");
+    EXPECT_EQ(error_, control_path("config") + ": not a snapshot (no file, or too large)");
     EXPECT_FALSE(instance_.config_changed());
 
-    std::filesystem::rename(path("config"), path("config.real"));
-    std::ofstream(path("config.real")) << "something new";
-    std::filesystem::create_symlink(path("config.real"), path("config"));
+    std::filesystem::rename(control_path("config"), control_path("config.real"));
+    std::ofstream(control_path("config.real")) << "something new";
+    std::filesystem::create_symlink(control_path("config.real"), control_path("config"));
     EXPECT_TRUE(instance_.config_changed());
     EXPECT_EQ(instance_.read_config(error_), std::nullopt) << "a link";
     EXPECT_FALSE(instance_.config_changed());
 
-    std::filesystem::remove(path("config"));
-    std::filesystem::create_directory(path("config"));
+    std::filesystem::remove(control_path("config"));
+    std::filesystem::create_directory(control_path("config"));
     EXPECT_TRUE(instance_.config_changed());
     EXPECT_EQ(instance_.read_config(error_), std::nullopt) << "a directory";
     EXPECT_FALSE(instance_.config_changed());
@@ -238,7 +238,8 @@ class CommandsTest : public InstanceTest {
 
     /// What control does at its start; `word` tells one file from the next.
     void publish_commands(uint64_t word) {
-        SharedFile file = SharedFile::create(path("commands"), commands_magic, offsetof(CommandsFile, servers),
+        std::filesystem::create_directories(control_path(""));
+        SharedFile file = SharedFile::create(control_path("commands"), commands_magic, offsetof(CommandsFile, servers),
                                              sizeof(CommandsFile), 0640, error_);
         ASSERT_TRUE(file) << error_;
         reinterpret_cast<CommandsFile*>(file.data())->servers[0].word = word;
@@ -262,7 +263,7 @@ TEST_F(CommandsTest, AreFollowedAsTheyComeAndGo) {
     instance_.release_old_commands();
     EXPECT_EQ(instance_.follow_commands(), second);
 
-    std::filesystem::remove(path("commands"));
+    std::filesystem::remove(control_path("commands"));
     EXPECT_EQ(instance_.follow_commands(), second) << "its states go on to hold";
     publish_commands(3);
     const CommandsFile* third = instance_.follow_commands();

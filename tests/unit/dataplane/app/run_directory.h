@@ -23,16 +23,18 @@ class RunDirectoryTest : public ::testing::Test {
         std::filesystem::remove_all(base_);
     }
 
-    std::string path(const std::string& file) const { return base_ + "/test/" + file; }
+    std::string path(const std::string& file) const { return base_ + "/test/dataplane/" + file; }
+    std::string control_path(const std::string& file) const { return base_ + "/test/control/" + file; }
 
-    /// Puts a file in place as its writers do: beside, then renamed.
+    /// Puts a file of control's in place as control does: beside, then renamed.
     void place(const std::string& file, std::span<const std::byte> bytes) {
-        std::ofstream(path(file + ".new"), std::ios::binary)
+        std::filesystem::create_directories(control_path(""));
+        std::ofstream(control_path(file + ".new"), std::ios::binary)
             .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-        std::filesystem::rename(path(file + ".new"), path(file));
+        std::filesystem::rename(control_path(file + ".new"), control_path(file));
     }
 
-    /// Permission bits of a file of the instance.
+    /// Permission bits of a file of the dataplane's.
     unsigned mode(const std::string& file) const {
         struct stat status {};
         EXPECT_EQ(stat(path(file).c_str(), &status), 0) << file;

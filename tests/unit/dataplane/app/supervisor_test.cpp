@@ -101,7 +101,7 @@ TEST_F(SupervisorTest, KeepsTheOldConfigurationForWorkersThatStop) {
 
 TEST_F(SupervisorTest, HandsOverTheCommands) {
     std::string error;
-    SharedFile file = SharedFile::create(path("commands"), commands_magic, offsetof(CommandsFile, servers),
+    SharedFile file = SharedFile::create(control_path("commands"), commands_magic, offsetof(CommandsFile, servers),
                                          sizeof(CommandsFile), 0640, error);
     ASSERT_TRUE(file && file.publish()) << error;
     ASSERT_TRUE(soon([&] { return orders_[1].round.load() == 1; }));

@@ -16,6 +16,7 @@
 #include <millrace/limits.h>
 #include <millrace/message_ring.h>
 #include <millrace/shared_file.h>
+#include <millrace/tcp_info.h>
 
 namespace millrace {
 
@@ -76,12 +77,16 @@ enum class MessageType : uint16_t {
     stream_open = 3,       ///< StreamOpen
     stream_send = 4,       ///< StreamId + bytes
     stream_close = 5,      ///< StreamId
+    show_tcp = 6,          ///< ShowTcp → tcp_shown
+    ping = 7,              ///< Ping → pinged, when it has ended
     // dataplane → control
     connections = 33,    ///< ConnectionsPage + ConnectionRecord × count
     neighbours = 34,     ///< NeighboursPage + NeighbourRecord × count
     stream_opened = 35,  ///< StreamId
     stream_data = 36,    ///< StreamId + bytes
     stream_closed = 37,  ///< StreamClosed
+    tcp_shown = 38,      ///< TcpShown
+    pinged = 39,         ///< Pinged
 };
 
 /// Asks for the next page of a worker's live relays. Start with cursor 0; end when the page's next_cursor is 0.
@@ -128,6 +133,57 @@ struct ConnectionsPage {
     uint32_t count;
     uint32_t reserved;
 };
+
+/// Asks for the TCP state of one relay. The search is paged like a listing: ask again with the answer's cursor while
+/// that is not 0.
+struct ShowTcp {
+    uint64_t cursor;  ///< 0 at first
+    uint64_t connection_id;
+};
+
+enum class TcpSides : uint8_t { none = 0, client = 1, server = 2, both = 3 };
+
+struct TcpShown {
+    uint64_t next_cursor;  ///< 0: the search has ended
+    TcpSides sides;        ///< those that were found open; the other's fields are zero
+    uint8_t found;         ///< 0: not yet, or nowhere
+    uint8_t reserved[6];
+    ConnectionRecord connection;
+    TcpInfo client;
+    TcpInfo server;
+};
+static_assert(sizeof(TcpShown) == 16 + 128 + 2 * 76);
+
+/// One echo request over the data path.
+struct Ping {
+    IpAddress address;
+    uint16_t payload_bytes;  ///< ping_payload_min…ping_payload_max
+    uint16_t reserved;
+    uint32_t timeout_ms;  ///< 1…10,000
+};
+static_assert(sizeof(Ping) == 24);
+
+inline constexpr uint16_t ping_payload_min = 8;
+inline constexpr uint16_t ping_payload_max = 1472;
+
+enum class PingEnd : uint8_t {
+    answered = 0,
+    timed_out = 1,
+    no_route = 2,      ///< or no address of ours to send from
+    no_neighbour = 3,  ///< the next hop did not answer ARP or neighbour discovery
+    too_long = 4,      ///< for the interface's MTU
+    busy = 5,          ///< too many are under way
+};
+
+struct Pinged {
+    PingEnd end;
+    uint8_t reserved;
+    uint16_t interface;  ///< no_slot when no route was found
+    uint32_t rtt_us;     ///< of answered
+    IpAddress source;    ///< ours; unspecified when there is none
+    IpAddress next_hop;  ///< whose link-layer address it went to
+};
+static_assert(sizeof(Pinged) == 40);
 
 enum class NeighbourState : uint8_t { incomplete = 0, reachable = 1, stale = 2 };
 

@@ -5,10 +5,12 @@
 #include <fstream>
 #include <sstream>
 
+#include <millrace/commands.h>
 #include <millrace/run_directory.h>
 #include <millrace/shared_file.h>
 
 #include "cli/client.h"
+#include "cli/ping.h"
 #include "cli/render.h"
 
 namespace millrace::cli {
@@ -72,6 +74,30 @@ std::string check_server(const std::string& text) {
     return valid ? "" : "'" + text + "' is not BACKEND/SERVER";
 }
 
+// ---- show tcp
+// --------------------------------------------------------------------------------------------------------
+
+std::string check_connection(const std::string& text) {
+    const bool valid = text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+    return valid ? "" : "'" + text + "' is no id of a connection; see: millracectl show connections";
+}
+
+void add_show_tcp(Context& context, CLI::App& show) {
+    CLI::App* tcp = show.add_subcommand("tcp", "TCP of both sides of one relay");
+    const auto id = std::make_shared<std::string>();
+    tcp->add_option("connection", *id, "Id, as show connections has it")
+        ->required()
+        ->check(CLI::Validator(check_connection, "ID"));
+    tcp->callback([&context, id] {
+        context.run = [&context, id](const Client& client) {
+            context.print(client.get("/v1/connections/" + *id + "/tcp"), render_tcp);
+        };
+    });
+}
+
+// ---- show
+// ------------------------------------------------------------------------------------------------------------
+
 void add_show(Context& context, CLI::App& app) {
     CLI::App* show = app.add_subcommand("show", "Show a part of the instance")->require_subcommand(1);
     add_view(context, *show, "listeners", "Listeners and their routes", "/v1/listeners", render_listeners);
@@ -93,6 +119,7 @@ void add_show(Context& context, CLI::App& app) {
     connections->callback([&context, options] {
         context.run = [&context, options](const Client& client) { show_connections(context, client, *options); };
     });
+    add_show_tcp(context, *show);
 }
 
 // ---- server ---------------------------------------------------------------------------------------------------------
@@ -174,6 +201,28 @@ void add_config(Context& context, CLI::App& app) {
     add_view(context, *config, "show", "The configuration in force, with every default", "/v1/config", render_config);
 }
 
+// ---- ping
+// ------------------------------------------------------------------------------------------------------------
+
+void add_ping(Context& context, CLI::App& app) {
+    CLI::App* command = app.add_subcommand("ping", "Echo requests over the data path: is a server or gateway there?");
+    const auto options = std::make_shared<PingOptions>();
+    command->add_option("address", options->address, "IPv4 or IPv6 address")->required();
+    command->add_option("--count", options->count, "How many")->check(CLI::Range(1, 10'000))->capture_default_str();
+    command->add_option("--interval", options->interval_s, "Seconds from one to the next")
+        ->check(CLI::Range(0.01, 60.0))
+        ->capture_default_str();
+    command->add_option("--size", options->size, "Bytes of payload")
+        ->check(CLI::Range(ping_payload_min, ping_payload_max))
+        ->capture_default_str();
+    command->add_option("--timeout", options->timeout_s, "Seconds to wait for each answer")
+        ->check(CLI::Range(0.01, 5.0))
+        ->capture_default_str();
+    command->callback([&context, options] {
+        context.run = [&context, options](const Client& client) { ping(client, *options, context.json); };
+    });
+}
+
 // ---- events ---------------------------------------------------------------------------------------------------------
 
 std::string render_events(const Json& document) {
@@ -217,6 +266,7 @@ int main_function(int argc, char** argv) {
     add_server(context, app);
     add_config(context, app);
     add_events(context, app);
+    add_ping(context, app);
     add_view(context, app, "stats", "Every statistic", "/v1/stats", render_stats);
     try {
         app.parse(argc, argv);

@@ -141,16 +141,13 @@ void Controller::on_reply(const MessageHeader& header, std::span<const std::byte
         case MessageType::stream_closed:
             if (read(payload, closed)) checker_->stream_closed(closed.id, closed.end, now_ms);
             return;
-        case MessageType::connections:
-        case MessageType::neighbours: {
+        default: {  // the answer to ask(), or of a newer dataplane
             const auto request = waiting_.find(header.request_id);
             if (request == waiting_.end()) return;
             request->second.promise.set_value(std::vector<std::byte>(payload.begin(), payload.end()));
             waiting_.erase(request);
             return;
         }
-        default:
-            return;  // of a newer dataplane
     }
 }
 
@@ -213,13 +210,13 @@ void Controller::release_callers() {
     waiting_.clear();
 }
 
-Reply Controller::ask(uint32_t worker, MessageType type, std::span<const std::byte> payload) {
+Reply Controller::ask(uint32_t worker, MessageType type, std::span<const std::byte> payload, int wait_ms) {
     const std::vector<std::byte> bytes(payload.begin(), payload.end());
-    auto future = call([worker, type, bytes](Controller& self) -> std::shared_ptr<std::future<Reply>> {
+    auto future = call([worker, type, bytes, wait_ms](Controller& self) -> std::shared_ptr<std::future<Reply>> {
         const uint64_t id = self.next_request_++;
         if (!self.link_->request(worker, type, id, bytes)) return nullptr;
         Waiting& request = self.waiting_[id];
-        request.deadline_us = monotonic_us() + reply_wait_ms * 1000;
+        request.deadline_us = monotonic_us() + static_cast<uint64_t>(wait_ms) * 1000;
         return std::make_shared<std::future<Reply>>(request.promise.get_future());
     });
     if (!future || !*future) return std::nullopt;

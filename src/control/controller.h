@@ -95,8 +95,8 @@ class Controller {
         }
     }
 
-    /// Sends a request to a worker and waits for its reply. Not from the main thread.
-    Reply ask(uint32_t worker, MessageType type, std::span<const std::byte> payload);
+    /// Sends a request to a worker and waits at most `wait_ms` for its reply. Not from the main thread.
+    Reply ask(uint32_t worker, MessageType type, std::span<const std::byte> payload, int wait_ms = reply_wait_ms);
 
     /// Loads the file, publishes it and waits for the dataplane. Any thread but the main one; one at a time. The result
     /// is logged.

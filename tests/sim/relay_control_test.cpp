@@ -245,6 +245,49 @@ TEST(RelayListing, PagesShowEveryConnectionOnce) {
     scene.expect_idle();
 }
 
+TEST(RelayInspection, BothSidesOfARelay) {
+    ControlScene scene(1, 2);
+    scene.start();
+    Station& server = scene.server(1, echo_upgraded);
+    Peer* server_end = nullptr;
+    Peer& peer = scene.upgraded(scene.client(), server, server_end);
+    scene.run(0.2);  // until everything is acknowledged
+    const std::vector<RelayEvent> events = scene.balancer->events();
+    ASSERT_EQ(events.size(), 1u);
+    const auto ask = [&](uint16_t worker, uint64_t id, uint64_t cursor = 0) {
+        const ShowTcp request{cursor, id};
+        EXPECT_TRUE(scene.balancer->request(MessageType::show_tcp, 5, bytes_of(request), worker));
+        std::optional<Balancer::Reply> reply;
+        scene.run(1, [&] { return (reply = scene.balancer->reply(worker)).has_value(); });
+        EXPECT_TRUE(reply && reply->type == MessageType::tcp_shown && reply->request_id == 5);
+        return read<TcpShown>(reply.value_or(Balancer::Reply{}));
+    };
+    const uint64_t id = events[0].connection_id;
+    const TcpShown answers[] = {ask(0, id), ask(1, id)};
+    EXPECT_EQ(answers[0].found + answers[1].found, 1) << "it is one worker's";
+    const uint16_t owner = answers[0].found != 0 ? 0 : 1;
+    const TcpShown& shown = answers[owner];
+    EXPECT_EQ(answers[1 - owner].next_cursor, 0u);
+    EXPECT_EQ(shown.sides, TcpSides::both);
+    EXPECT_EQ(shown.connection.connection_id, id);
+    EXPECT_EQ(shown.connection.client, Station::address_of(false, 1));
+    for (const TcpInfo& info : {shown.client, shown.server}) {
+        EXPECT_EQ(info.state, TcpState::established);
+        EXPECT_GE(info.min_rtt_us, 2000u) << "two milliseconds of delay";
+        EXPECT_LT(info.min_rtt_us, 4000u);
+        EXPECT_EQ(info.in_flight, 0u);
+        EXPECT_NE(info.cwnd, 0u);
+    }
+    EXPECT_EQ(ask(owner, id, UINT64_MAX).found, 0) << "a cursor out of nowhere";
+    EXPECT_EQ(ask(owner, id, 1u << 20).next_cursor, 0u);
+    server_end->shutdown();
+    EXPECT_TRUE(scene.run(5, [&] { return peer.fin; }));
+    EXPECT_EQ(ask(owner, id).server.state, TcpState::close_wait) << "the client may go on";
+    peer.abort();
+    scene.expect_idle();
+    EXPECT_EQ(ask(owner, id).found, 0);
+}
+
 TEST(RelayListing, NeighboursAreListed) {
     ControlScene scene;
     scene.start();

@@ -6,6 +6,7 @@
 
 #include "control/api/connections.h"
 #include "control/api/event_feed.h"
+#include "control/api/ping.h"
 #include "control/api/views.h"
 #include "control/api/words.h"
 #include "control/servers.h"
@@ -248,6 +249,13 @@ void add_routes(UnixServer& server, Controller& controller) {
     server.Get("/v1/connections", [&controller](const Request& request, Response& response) {
         get_connections(controller, request, response);
     });
+    server.Get(R"(/v1/connections/([0-9a-f]{16})/tcp)", [&controller](const Request& request, Response& response) {
+        Json result;
+        std::string error;
+        const uint64_t id = std::stoull(request.matches[1], nullptr, 16);
+        const QueryOutcome outcome = show_tcp(controller, id, result, error);
+        answer_query(response, outcome, result, error);
+    });
     server.Get("/v1/neighbours", [&controller](const Request&, Response& response) {
         Json result;
         std::string error;
@@ -256,6 +264,12 @@ void add_routes(UnixServer& server, Controller& controller) {
     });
     server.Get("/v1/events", [&controller](const Request& request, Response& response) {
         get_events(controller, request, response);
+    });
+    server.Post("/v1/ping", [&controller](const Request& request, Response& response) {
+        Json result;
+        std::string error;
+        const QueryOutcome outcome = ping(controller, request.body, result, error);
+        answer_query(response, outcome, result, error);
     });
     server.Post("/v1/config/check",
                 [](const Request& request, Response& response) { check_config(request, response); });

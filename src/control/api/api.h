@@ -3,7 +3,7 @@
 // state forbids it) or 503 (the dataplane is away). Every request that changes something is logged with the peer's uid.
 //
 //   viewer    GET
-//   operator  and the server commands, and config/check
+//   operator  and the server commands, ping, and config/check
 //   admin     and config/reload
 #pragma once
 

@@ -100,6 +100,47 @@ Json connection_json(const ConnectionRecord& record, const Names& names, uint32_
             {"server_rtt_us", record.server_rtt_us}};
 }
 
+Json or_null(uint32_t value, bool known) {
+    return known ? Json(value) : Json(nullptr);
+}
+
+Json tcp_json(const TcpInfo& info) {
+    const auto has = [&](TcpInfoFlag flag) { return (info.flags & flag) != 0; };
+    const bool measured = info.srtt_us != 0, running = info.timer != TcpTimer::none;
+    return {{"state", word(info.state)},
+            {"mss_bytes", info.mss},
+            {"handshake_mss_bytes", info.mss_of_handshake},
+            {"pmtu_bytes", info.pmtu},
+            {"timestamps", has(tcp_info_timestamps)},
+            {"sack", has(tcp_info_sack)},
+            {"ecn", has(tcp_info_ecn)},
+            {"window_scaling", has(tcp_info_window_scaling)},
+            {"send_window_scale", info.send_scale},
+            {"receive_window_scale", info.receive_scale},
+            {"srtt_us", or_null(info.srtt_us, measured)},
+            {"rttvar_us", or_null(info.rttvar_us, measured)},
+            {"min_rtt_us", or_null(info.min_rtt_us, measured)},
+            {"rto_us", info.rto_us},
+            {"cwnd_bytes", info.cwnd},
+            {"ssthresh_bytes", or_null(info.ssthresh, info.ssthresh != TcpInfo::unlimited)},
+            {"send_window_bytes", info.send_window},
+            {"receive_window_bytes", info.receive_window},
+            {"in_flight_bytes", info.in_flight},
+            {"unsent_bytes", info.unsent},
+            {"sacked_bytes", info.sacked},
+            {"lost_bytes", info.lost},
+            {"retransmitted_bytes", info.retransmitted},
+            {"out_of_order_bytes", info.out_of_order},
+            {"timer", running ? Json(word(info.timer)) : Json(nullptr)},
+            {"timer_ms", or_null(info.timer_ms, running)},
+            {"backoff", info.backoff},
+            {"recovery", has(tcp_info_fast_recovery)      ? Json("fast")
+                         : has(tcp_info_timeout_recovery) ? Json("timeout")
+                                                          : Json(nullptr)},
+            {"fin_queued", has(tcp_info_fin_queued)},
+            {"fin_received", has(tcp_info_fin_received)}};
+}
+
 template <typename Page, typename Record>
 bool read_page(const std::vector<std::byte>& bytes, Page& page, std::vector<Record>& records) {
     if (bytes.size() < sizeof page) return false;
@@ -149,6 +190,39 @@ QueryOutcome list_connections(Controller& controller, const ConnectionQuery& que
                       (at.part < filter.server_slots.size() && at.worker < filter.workers);
     result = {{"connections", std::move(list)}, {"next_cursor", more ? Json(at.text()) : Json(nullptr)}};
     return QueryOutcome::ok;
+}
+
+QueryOutcome show_tcp(Controller& controller, uint64_t id, Json& result, std::string& error) {
+    const auto workers = controller.call(
+        [](Controller& self) { return self.link().alive() ? self.link().worker_count() : uint32_t{0}; });
+    if (!workers || *workers == 0) {
+        error = "the dataplane is not running";
+        return QueryOutcome::unavailable;
+    }
+    for (uint32_t worker = 0; worker < *workers; ++worker) {
+        ShowTcp request{0, id};
+        // A mad worker could go on for ever.
+        for (uint32_t pages = 0; pages < 100'000; ++pages) {
+            const Reply reply = controller.ask(worker, MessageType::show_tcp, std::as_bytes(std::span(&request, 1)));
+            TcpShown shown;
+            if (!reply || reply->size() < sizeof shown) {
+                error = dataplane_silent;
+                return QueryOutcome::unavailable;
+            }
+            std::memcpy(&shown, reply->data(), sizeof shown);
+            if (shown.found != 0) {
+                const unsigned sides = static_cast<unsigned>(shown.sides);
+                result = connection_json(shown.connection, *controller.names(), worker);
+                result["tcp"] = {{"client", (sides & 1) != 0 ? tcp_json(shown.client) : Json(nullptr)},
+                                 {"server", (sides & 2) != 0 ? tcp_json(shown.server) : Json(nullptr)}};
+                return QueryOutcome::ok;
+            }
+            request.cursor = shown.next_cursor;
+            if (request.cursor == 0) break;
+        }
+    }
+    error = "no such connection (it may have ended); see: millracectl show connections";
+    return QueryOutcome::not_found;
 }
 
 QueryOutcome list_neighbours(Controller& controller, Json& result, std::string& error) {

@@ -25,6 +25,9 @@ enum class QueryOutcome : uint8_t { ok, bad_request, not_found, unavailable };
 /// {"connections": [...], "next_cursor": text | null}. On failure a reason in `error`.
 QueryOutcome list_connections(Controller& controller, const ConnectionQuery& query, Json& result, std::string& error);
 
+/// The relay `id` as list_connections() has it, and {"tcp": {"client": {...} | null, "server": {...} | null}}.
+QueryOutcome show_tcp(Controller& controller, uint64_t id, Json& result, std::string& error);
+
 /// {"neighbours": [...], "omitted": N}: those of all workers, each once, as the worker that heard of it last knows it.
 QueryOutcome list_neighbours(Controller& controller, Json& result, std::string& error);
 

@@ -27,6 +27,16 @@ const char* word(RelayState value) {
 const char* word(NeighbourState value) {
     return pick(value, std::array{"incomplete", "reachable", "stale"});
 }
+const char* word(PingEnd value) {
+    return pick(value, std::array{"answered", "timed_out", "no_route", "no_neighbour", "too_long", "busy"});
+}
+const char* word(TcpState value) {
+    return pick(value, std::array{"closed", "syn_sent", "syn_received", "established", "fin_wait_1", "fin_wait_2",
+                                  "close_wait", "closing", "last_ack", "time_wait"});
+}
+const char* word(TcpTimer value) {
+    return pick(value, std::array{"none", "syn", "retransmission", "persist", "delayed_ack", "keepalive"});
+}
 const char* word(ListenerMode value) {
     return pick(value, std::array{"http", "tcp"});
 }

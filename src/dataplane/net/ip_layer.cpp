@@ -176,6 +176,28 @@ void IpLayer::send_or_drop(wire::OutboundSegment& segment, TimeUs now) {
         ++counters_.unresolved_dropped;
 }
 
+EchoOutcome IpLayer::send_echo(const wire::IcmpEcho& question, TimeUs now, EchoWay& way) {
+    const std::optional<config::NextHop> hop = config_->routes().lookup(question.destination);
+    if (!hop) return EchoOutcome::unreachable;
+    way.interface = hop->interface;
+    way.next_hop = hop->address;
+    const LocalAddressRecord* source = source_for(hop->interface, hop->address);
+    if (source == nullptr) return EchoOutcome::unreachable;
+    way.source = source->address;
+    constexpr size_t headers_v4 = 28, headers_v6 = 48;
+    const size_t length = question.payload.size() + (question.destination.is_v4() ? headers_v4 : headers_v6);
+    if (length > interface_record(hop->interface).mtu) return EchoOutcome::too_long;
+    const MacAddress* mac = neighbours_.resolve(hop->interface, hop->address, now);
+    const std::span<uint8_t> room = mac == nullptr ? std::span<uint8_t>{} : sink_.reserve(hop->interface);
+    if (room.empty()) return EchoOutcome::waits;
+    wire::IcmpEcho echo = question;
+    echo.source = source->address;
+    const size_t written = wire::write_icmp_echo_request(room, link_to(hop->interface, *mac), echo, {});
+    if (written == 0) return EchoOutcome::too_long;
+    sink_.commit(hop->interface, written);
+    return EchoOutcome::sent;
+}
+
 void IpLayer::poll(TimeUs now) {
     if (now - polled_at_ < poll_interval_us) return;
     polled_at_ = now;

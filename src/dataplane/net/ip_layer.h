@@ -30,6 +30,20 @@ enum class PathState : uint8_t {
     unreachable,  ///< no route leads there
 };
 
+/// By which way an echo request goes, as far as it is known.
+struct EchoWay {
+    uint16_t interface = no_slot;
+    IpAddress source{};
+    IpAddress next_hop{};
+};
+
+enum class EchoOutcome : uint8_t {
+    sent,
+    waits,        ///< for the neighbour, or for room in the device: try again
+    unreachable,  ///< no route leads there, or we have no address of its family on that link
+    too_long,
+};
+
 struct IpCounters {
     Counter echo_answered = 0;
     Counter arp_answered = 0;
@@ -76,6 +90,9 @@ class IpLayer {
     /// the segment noted last came by, if that is what is answered; else drops and counts. Whom it sends to may be
     /// spoofed, so it makes no entry and asks for nobody.
     void send_or_drop(wire::OutboundSegment& segment, TimeUs now);
+
+    /// Sends an echo request; its source is chosen here: an address of the next hop's network.
+    EchoOutcome send_echo(const wire::IcmpEcho& question, TimeUs now, EchoWay& way);
 
     /// Sends the questions and announcements that are due. Cheap; call it every iteration.
     void poll(TimeUs now);

@@ -12,6 +12,7 @@
 //   engine_icmp.cpp       ICMP errors
 //   engine_flush.cpp      segments out, timers, the idle sweep
 //   engine_stream.cpp     control's streams and listings
+//   engine_inspect.cpp    one relay's TCP, and pings, for an operator
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
 // One instance per worker, used by its thread alone.
@@ -28,6 +29,7 @@
 #include "dataplane/http/request.h"
 #include "dataplane/http/response.h"
 #include "dataplane/net/ip_layer.h"
+#include "dataplane/net/pinger.h"
 #include "dataplane/relay/control_link.h"
 #include "dataplane/relay/shard.h"
 #include "dataplane/relay/statistics.h"
@@ -54,6 +56,7 @@ struct EngineSetup {
     std::span<const StatsBlock* const> other_stats;  ///< the other workers', for least_conn
     ControlLink& control;
     uint64_t random_seed;
+    uint16_t worker;              ///< whose engine it is
     uint64_t connection_id_base;  ///< ids count up from here in steps of shard_max
 };
 
@@ -69,6 +72,9 @@ class Engine {
 
     /// An ICMP error that quotes TCP, of a flow of `shard`.
     void on_icmp_error(Shard& shard, const wire::IcmpError& error, TimeUs now);
+
+    /// An echo reply to one of our addresses, whose asker is this worker (Pinger::asker).
+    void on_echo_reply(const wire::IcmpEcho& reply, TimeUs now) { pinger_.on_reply(reply, now); }
 
     /// First look at a segment of a burst: brings the flow's bucket near.
     void prefetch(const Shard& shard, const wire::FlowKey& key) const {
@@ -231,6 +237,9 @@ class Engine {
     bool poll_commands();
     void on_list_connections(uint64_t request_id, const ListConnections& request);
     void on_list_neighbours(uint64_t request_id);
+    void on_show_tcp(uint64_t request_id, const ShowTcp& request);
+    void on_ping(uint64_t request_id, const Ping& request);
+    void poll_pings();
     ConnectionRecord describe(Ref r);
     std::optional<Ref> find_stream(uint64_t id);
     void on_stream_open(const StreamOpen& open);
@@ -245,6 +254,7 @@ class Engine {
     StatsBlock& stats_;
     std::span<const StatsBlock* const> other_stats_;
     ControlLink& control_;
+    net::Pinger pinger_;
     const config::RuntimeConfig* config_;
     tcp::Options tcp_options_;
     tcp::ChallengeBudget challenges_;

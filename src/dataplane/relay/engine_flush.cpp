@@ -51,6 +51,7 @@ bool Engine::poll(TimeUs now) {
         unpark(*shard, unpark_most);
         worked = flush_ready(*shard) || worked;
     }
+    if (pinger_.active()) poll_pings();
     ip_.poll(now);
     return worked;
 }

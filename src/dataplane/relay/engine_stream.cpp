@@ -34,6 +34,8 @@ bool Engine::poll_commands() {
     for (; count < requests_per_poll && control_.next_request(header, command_); ++count) {
         const auto payload = std::span<const std::byte>(command_).first(header.length);
         ListConnections list;
+        ShowTcp show;
+        Ping ping;
         StreamOpen open;
         StreamId stream;
         switch (static_cast<MessageType>(header.type)) {
@@ -42,6 +44,12 @@ bool Engine::poll_commands() {
                 break;
             case MessageType::list_neighbours:
                 on_list_neighbours(header.request_id);
+                break;
+            case MessageType::show_tcp:
+                if (read(show, payload)) on_show_tcp(header.request_id, show);
+                break;
+            case MessageType::ping:
+                if (read(ping, payload)) on_ping(header.request_id, ping);
                 break;
             case MessageType::stream_open:
                 if (read(open, payload)) on_stream_open(open);

@@ -1,5 +1,7 @@
 #include "dataplane/worker/worker.h"
 
+#include <algorithm>
+
 #include <millrace/assert.h>
 
 #include "dataplane/base/fault.h"
@@ -19,6 +21,7 @@ bool is_opening(const wire::TcpSegment& segment) {
 
 Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
     : index_(setup.index),
+      worker_count_(static_cast<uint16_t>(*std::ranges::max_element(setup.shard_owners) + 1)),
       shard_owners_(setup.shard_owners),
       toeplitz_(*setup.toeplitz),
       shards_by_number_(setup.shard_owners.size(), nullptr),
@@ -34,6 +37,7 @@ Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
                .other_stats = setup.other_stats,
                .control = control_,
                .random_seed = setup.random_seed,
+               .worker = setup.index,
                .connection_id_base = setup.connection_id_base},
               config) {
     for (relay::Shard* shard : setup.shards) shards_by_number_[shard->number] = shard;
@@ -79,7 +83,7 @@ void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16
     }
 }
 
-/// A flood of neighbours' messages, or of ICMP errors for others, must not displace the frames of flows in the others'
+/// A flood of neighbours' messages, or of ICMP for others, must not displace the frames of flows in the others'
 /// inboxes.
 bool Worker::may_share(TimeUs now) {
     if (now / us_per_ms != shared_ms_) {
@@ -116,6 +120,7 @@ uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, Tim
         return nobody_else;
     }
     if (parsed_.kind == wire::FrameKind::icmp_error) return handle_icmp_error(now);
+    if (parsed_.kind == wire::FrameKind::icmp_echo_reply) return handle_echo_reply(now);
     if (parsed_.kind != wire::FrameKind::tcp) return ip_.on_frame(frame, parsed_, now) ? everybody : nobody_else;
     const wire::TcpSegment& segment = parsed_.tcp;
     const uint16_t local = local_id(segment.destination);
@@ -148,6 +153,15 @@ uint16_t Worker::handle_icmp_error(TimeUs now) {
                                    owner);
     if (shard == nullptr) return owner;
     engine_.on_icmp_error(*shard, error, now);
+    return nobody_else;
+}
+
+/// Likewise an answer to a ping: its id names the worker that sent it.
+uint16_t Worker::handle_echo_reply(TimeUs now) {
+    const std::optional<uint16_t> asker = net::Pinger::asker(parsed_.echo);
+    if (!asker || *asker >= worker_count_) return nobody_else;
+    if (*asker != index_) return *asker;
+    engine_.on_echo_reply(parsed_.echo, now);
     return nobody_else;
 }
 

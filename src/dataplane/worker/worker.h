@@ -64,11 +64,13 @@ class Worker {
   private:
     uint16_t handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
     uint16_t handle_icmp_error(TimeUs now);
+    uint16_t handle_echo_reply(TimeUs now);
     relay::Shard* shard_of(const wire::FlowKey& key, uint16_t& owner) const;
     bool may_share(TimeUs now);
     uint16_t local_id(const IpAddress& destination);
 
     uint16_t index_;
+    uint16_t worker_count_;
     std::span<const uint16_t> shard_owners_;
     const Toeplitz& toeplitz_;
     std::vector<relay::Shard*> shards_by_number_;  // null where another worker owns it

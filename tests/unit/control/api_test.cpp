@@ -37,6 +37,26 @@ struct GoodDataplane {
             }
             case MessageType::list_connections:
                 return list(fake, worker, message.request_id, payload);
+            case MessageType::show_tcp: {
+                ShowTcp request;
+                std::memcpy(&request, payload.data(), sizeof request);
+                TcpShown shown{};
+                // The second worker's, on the third page.
+                const bool here = worker == 1 && request.connection_id == 0xabc;
+                shown.found = here && request.cursor == 2048;
+                shown.next_cursor = here && !shown.found ? request.cursor + 1024 : 0;
+                if (shown.found) {
+                    shown.sides = TcpSides::client;
+                    shown.connection.connection_id = request.connection_id;
+                    shown.client.state = TcpState::established;
+                    shown.client.timer = static_cast<TcpTimer>(200);
+                    shown.client.flags = tcp_info_sack;
+                    shown.client.ssthresh = TcpInfo::unlimited;
+                    shown.client.cwnd = 14'600;
+                }
+                fake.reply_struct(worker, MessageType::tcp_shown, message.request_id, shown);
+                return;
+            }
             case MessageType::list_neighbours: {
                 struct {
                     NeighboursPage page{1, 0};
@@ -271,6 +291,28 @@ TEST_F(ApiTest, StatisticsAndEjection) {
         return workers.size() == 2 && workers[1]["busy_share"].is_number() && workers[1]["busy_share"] > 0.2 &&
                workers[1]["busy_share"] < 0.3;
     }));
+}
+
+TEST_F(ApiTest, TcpOfOneConnection) {
+    RunningControl control(run_);
+    EXPECT_EQ(client().get("/v1/connections/0000000000000abc/tcp").status, 503);
+    FakeDataplane dataplane(run_.directory(), GoodDataplane{});
+    ASSERT_TRUE(dataplane_is_seen());
+    const Answer found = client("viewer.sock").get("/v1/connections/0000000000000abc/tcp");
+    ASSERT_EQ(found.status, 200);
+    EXPECT_EQ(found.body["connection_id"], "0000000000000abc");
+    EXPECT_EQ(found.body["worker"], 1);
+    const json& tcp = found.body["tcp"];
+    EXPECT_TRUE(tcp["server"].is_null());
+    EXPECT_EQ(tcp["client"]["state"], "established");
+    EXPECT_EQ(tcp["client"]["timer"], "unknown") << "of a newer or mad dataplane";
+    EXPECT_EQ(tcp["client"]["sack"], true);
+    EXPECT_EQ(tcp["client"]["ecn"], false);
+    EXPECT_EQ(tcp["client"]["cwnd_bytes"], 14'600);
+    EXPECT_TRUE(tcp["client"]["ssthresh_bytes"].is_null());
+    EXPECT_TRUE(tcp["client"]["srtt_us"].is_null());
+    EXPECT_EQ(client().get("/v1/connections/0000000000000abd/tcp").status, 404);
+    EXPECT_EQ(client().get("/v1/connections/abc/tcp").status, 404);
 }
 
 TEST_F(ApiTest, ConnectionsArePagedOverAllWorkers) {

@@ -79,14 +79,19 @@ enum class MessageType : uint16_t {
     stream_close = 5,      ///< StreamId
     show_tcp = 6,          ///< ShowTcp → tcp_shown
     ping = 7,              ///< Ping → pinged, when it has ended
+    capture_start = 8,     ///< CaptureStart → capture_started; capture.h
+    capture_stop = 9,      ///< CaptureStop → capture_stopped
     // dataplane → control
-    connections = 33,    ///< ConnectionsPage + ConnectionRecord × count
-    neighbours = 34,     ///< NeighboursPage + NeighbourRecord × count
-    stream_opened = 35,  ///< StreamId
-    stream_data = 36,    ///< StreamId + bytes
-    stream_closed = 37,  ///< StreamClosed
-    tcp_shown = 38,      ///< TcpShown
-    pinged = 39,         ///< Pinged
+    connections = 33,      ///< ConnectionsPage + ConnectionRecord × count
+    neighbours = 34,       ///< NeighboursPage + NeighbourRecord × count
+    stream_opened = 35,    ///< StreamId
+    stream_data = 36,      ///< StreamId + bytes
+    stream_closed = 37,    ///< StreamClosed
+    tcp_shown = 38,        ///< TcpShown
+    pinged = 39,           ///< Pinged
+    capture_started = 40,  ///< CaptureStarted
+    captured = 41,         ///< CapturedFrame + bytes; request_id is the capture's id
+    capture_stopped = 42,  ///< CaptureStopped, behind the last frame
 };
 
 /// Asks for the next page of a worker's live relays. Start with cursor 0; end when the page's next_cursor is 0.

@@ -36,7 +36,8 @@ class MessageRingProducer {
         : data_(data), produced_(produced), consumed_(consumed) {}
 
     /// Appends a message. False when there is no room (or the peer's position makes no sense): try later or drop.
-    bool push(uint16_t type, uint64_t request_id, std::span<const std::byte> payload) noexcept;
+    /// `spare`: bytes that must stay free for messages that matter more.
+    bool push(uint16_t type, uint64_t request_id, std::span<const std::byte> payload, uint64_t spare = 0) noexcept;
 
     /// Payload bytes that a message may have now, at most.
     uint32_t room() const noexcept;

@@ -44,8 +44,10 @@ uint32_t MessageRingProducer::room() const noexcept {
     return static_cast<uint32_t>(std::min<uint64_t>(free - sizeof(MessageHeader), message_payload_max));
 }
 
-bool MessageRingProducer::push(uint16_t type, uint64_t request_id, std::span<const std::byte> payload) noexcept {
-    if (payload.size() > message_payload_max || sizeof(MessageHeader) + payload.size() > free_bytes()) return false;
+bool MessageRingProducer::push(uint16_t type, uint64_t request_id, std::span<const std::byte> payload,
+                               uint64_t spare) noexcept {
+    if (payload.size() > message_payload_max || sizeof(MessageHeader) + payload.size() + spare > free_bytes())
+        return false;
     const uint64_t produced = produced_->value.load(std::memory_order_relaxed);
     const MessageHeader header{static_cast<uint32_t>(payload.size()), type, 0, request_id};
     copy_in(data_, produced, &header, sizeof header);

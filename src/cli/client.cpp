@@ -67,33 +67,41 @@ Json Client::put(const std::string& path, const Json& body) const {
     return json_of(connect_to(socket_, 30).Put(path, body.dump(), "application/json"));
 }
 
-void Client::follow(const std::string& path, const std::function<void(const std::string&)>& on_line) const {
+void Client::receive(const std::string& path, const OnBytes& on_bytes) const {
     check_socket();
-    constexpr int quiet_s = 365 * 24 * 3600;  // events may be rare
-    std::string rest, refusal;
+    constexpr int quiet_s = 365 * 24 * 3600;  // there may be nothing to tell for long
+    std::string refusal;
     int status = 0;
-    const auto result =
-        connect_to(socket_, quiet_s)
-            .Get(
-                path,
-                [&](const httplib::Response& response) {
-                    status = response.status;
-                    return true;
-                },
-                [&](const char* data, size_t size) {
-                    if (status != 200) {
-                        refusal.append(data, size);
-                        return refusal.size() < 4096;
-                    }
-                    rest.append(data, size);
-                    size_t begin = 0;
-                    for (size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1)
-                        on_line(rest.substr(begin, end - begin));
-                    rest.erase(0, begin);
-                    return true;
-                });
+    const auto result = connect_to(socket_, quiet_s)
+                            .Get(
+                                path,
+                                [&](const httplib::Response& response) {
+                                    status = response.status;
+                                    return true;
+                                },
+                                [&](const char* data, size_t size) {
+                                    if (status == 200) {
+                                        on_bytes({data, size});
+                                        return true;
+                                    }
+                                    refusal.append(data, size);
+                                    return refusal.size() < 4096;
+                                });
+    if (result && status == 200) return;
     const Json answer = Json::parse(refusal, nullptr, false);
     if (answer.is_object() && answer.contains("error")) throw Failure(answer["error"].get<std::string>(), answer);
+    throw Failure("millrace-control ended the stream");
+}
+
+void Client::follow(const std::string& path, const std::function<void(const std::string&)>& on_line) const {
+    std::string rest;
+    receive(path, [&](std::string_view bytes) {
+        rest.append(bytes);
+        size_t begin = 0;
+        for (size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1)
+            on_line(rest.substr(begin, end - begin));
+        rest.erase(0, begin);
+    });
     throw Failure("millrace-control ended the stream");
 }
 

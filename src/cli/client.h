@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace millrace::cli {
 
@@ -31,6 +32,11 @@ class Client {
     Json get(const std::string& path) const;
     Json post(const std::string& path, const std::string& body = "") const;
     Json put(const std::string& path, const Json& body) const;
+
+    using OnBytes = std::function<void(std::string_view)>;
+
+    /// GETs a stream of bytes, to its end. Failure when it is refused, or breaks off.
+    void receive(const std::string& path, const OnBytes& on_bytes) const;
 
     /// GETs a stream of JSON lines; `on_line` gets each one without its newline. Ends with Failure when the stream
     /// ends.

@@ -5,10 +5,12 @@
 #include <fstream>
 #include <sstream>
 
+#include <millrace/capture.h>
 #include <millrace/commands.h>
 #include <millrace/run_directory.h>
 #include <millrace/shared_file.h>
 
+#include "cli/capture.h"
 #include "cli/client.h"
 #include "cli/ping.h"
 #include "cli/render.h"
@@ -105,6 +107,7 @@ void add_show(Context& context, CLI::App& app) {
     add_view(context, *show, "servers", "Servers: health, weight, overrides, relays", "/v1/servers", render_servers);
     add_view(context, *show, "workers", "Workers: useful busy share, relays, packets", "/v1/workers", render_workers);
     add_view(context, *show, "neighbours", "Neighbours (ARP, NDP)", "/v1/neighbours", render_neighbours);
+    add_view(context, *show, "capture", "The capture that runs, or the last one", "/v1/capture", render_capture);
     add_view(context, *show, "routes", "Routes", "/v1/routes", render_routes);
     CLI::App* connections = show->add_subcommand("connections", "Live relays");
     const auto options = std::make_shared<ConnectionOptions>();
@@ -223,6 +226,24 @@ void add_ping(Context& context, CLI::App& app) {
     });
 }
 
+// ---- capture
+// ---------------------------------------------------------------------------------------------------------
+
+void add_capture(Context& context, CLI::App& app) {
+    CLI::App* command = app.add_subcommand("capture", "Copy frames of all workers into a pcap file (role admin)");
+    const auto options = std::make_shared<CaptureOptions>();
+    command->add_option("-w,--write", options->file, "File to write; -: standard output")->required();
+    command->add_option("--filter", options->filter,
+                        "host ADDRESS, port N, tcp, udp, icmp, arp; joined by and, or, not and brackets");
+    command->add_option("--seconds", options->seconds, "How long")->check(CLI::Range(1, 300))->capture_default_str();
+    command->add_option("--count", options->count, "At most so many frames")->check(CLI::Range(1, 10'000'000));
+    command->add_option("--snaplen", options->snaplen, "At most so many bytes of each frame")
+        ->check(CLI::Range(1u, capture_snaplen_max));
+    command->callback([&context, options] {
+        context.run = [&context, options](const Client& client) { capture(client, *options, context.json); };
+    });
+}
+
 // ---- events ---------------------------------------------------------------------------------------------------------
 
 std::string render_events(const Json& document) {
@@ -267,6 +288,7 @@ int main_function(int argc, char** argv) {
     add_config(context, app);
     add_events(context, app);
     add_ping(context, app);
+    add_capture(context, app);
     add_view(context, app, "stats", "Every statistic", "/v1/stats", render_stats);
     try {
         app.parse(argc, argv);

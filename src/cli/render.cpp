@@ -171,6 +171,15 @@ std::string render_connections(const Json& d) {
     return out;
 }
 
+std::string render_capture(const Json& d) {
+    if (!at(d, "frames").is_number()) return "none since the start of millrace-control\n";
+    const bool running = at(d, "running") == true;
+    return std::string(running ? "runs" : "has ended: " + text(d, "end")) + ", " + count(at(d, "frames")) +
+           " frames, " + bytes_text(number(at(d, "bytes"))) + ", " +
+           (running ? "" : count(at(d, "dropped")) + " dropped, ") + "by uid " + text(d, "uid") + ", filter \"" +
+           text(d, "filter") + "\"\n";
+}
+
 std::string render_neighbours(const Json& d) {
     Table table({"ADDRESS", "MAC", "INTERFACE", "STATE", "AGE"});
     for (const Json& n : at(d, "neighbours"))

@@ -13,6 +13,7 @@ std::string render_backends(const Json& document);
 std::string render_servers(const Json& document);
 std::string render_workers(const Json& document);
 std::string render_connections(const Json& document);
+std::string render_capture(const Json& document);
 std::string render_tcp(const Json& document);
 std::string render_neighbours(const Json& document);
 std::string render_routes(const Json& document);

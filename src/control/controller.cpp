@@ -17,7 +17,8 @@ namespace {
 
 constexpr uint64_t refresh_us = 50'000;
 constexpr uint64_t sample_us = 1'000'000;
-constexpr int busy_turn_ms = 2;  // while the dataplane owes us something
+constexpr int busy_turn_ms = 2;     // while the dataplane owes us something
+constexpr int capture_turn_ms = 1;  // the rings fill fast
 constexpr int idle_turn_ms = 50;
 
 uint64_t unix_ms() {
@@ -96,6 +97,7 @@ int Controller::turn() {
         sample_due_us_ = now_us + sample_us;
         sample_loads();
     }
+    if (capture_ && capture_->running()) return capture_turn_ms;
     if (checker_->under_way() != 0 || !waiting_.empty()) return busy_turn_ms;
     const uint64_t next_ms = link_->alive() ? probes_due_ms_ : now_ms + idle_turn_ms;
     return static_cast<int>(std::clamp<uint64_t>(next_ms - std::min(next_ms, now_ms), 1, idle_turn_ms));
@@ -111,6 +113,7 @@ void Controller::follow_dataplane(uint64_t now_us) {
     if (link_->epoch() == epoch_) return;
     epoch_ = link_->epoch();
     checker_->reset(now_us / 1000);
+    if (capture_) capture_->end("the dataplane went away");
     probes_due_ms_ = 0;
     loads_.clear();
     for (auto& [id, request] : waiting_) request.promise.set_value(std::nullopt);
@@ -140,6 +143,9 @@ void Controller::on_reply(const MessageHeader& header, std::span<const std::byte
             return;
         case MessageType::stream_closed:
             if (read(payload, closed)) checker_->stream_closed(closed.id, closed.end, now_ms);
+            return;
+        case MessageType::captured:
+            if (capture_ && capture_->id() == header.request_id) capture_->take(payload);
             return;
         default: {  // the answer to ask(), or of a newer dataplane
             const auto request = waiting_.find(header.request_id);
@@ -213,7 +219,7 @@ void Controller::release_callers() {
 Reply Controller::ask(uint32_t worker, MessageType type, std::span<const std::byte> payload, int wait_ms) {
     const std::vector<std::byte> bytes(payload.begin(), payload.end());
     auto future = call([worker, type, bytes, wait_ms](Controller& self) -> std::shared_ptr<std::future<Reply>> {
-        const uint64_t id = self.next_request_++;
+        const uint64_t id = self.next_id();
         if (!self.link_->request(worker, type, id, bytes)) return nullptr;
         Waiting& request = self.waiting_[id];
         request.deadline_us = monotonic_us() + static_cast<uint64_t>(wait_ms) * 1000;

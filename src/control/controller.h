@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "control/capture_session.h"
 #include "control/config/load.h"
 #include "control/health/checker.h"
 #include "control/link.h"
@@ -109,6 +110,11 @@ class Controller {
     void reload_in_background();
 
     // Main thread only.
+    /// An id for a request, or for anything else that a worker has to tell apart.
+    uint64_t next_id() { return next_request_++; }
+    /// The newest capture, whether it runs or has ended; null before the first. It gets what workers capture.
+    const std::shared_ptr<CaptureSession>& capture() const { return capture_; }
+    void set_capture(std::shared_ptr<CaptureSession> capture) { capture_ = std::move(capture); }
     Publisher& publisher() { return publisher_; }
     DataplaneLink& link() { return *link_; }
     Checker& checker() { return *checker_; }
@@ -159,6 +165,7 @@ class Controller {
     std::vector<WorkerLoad> loads_;
     std::map<uint64_t, Waiting> waiting_;  // by request id
     uint64_t next_request_;
+    std::shared_ptr<CaptureSession> capture_;
     uint64_t epoch_ = 0;
     bool was_alive_ = false;
     std::string link_error_;

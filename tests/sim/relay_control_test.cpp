@@ -288,6 +288,43 @@ TEST(RelayInspection, BothSidesOfARelay) {
     EXPECT_EQ(ask(owner, id).found, 0);
 }
 
+TEST(RelayInspection, PingsThatNobodyAnswersEndToo) {
+    ControlScene scene;
+    scene.start();
+    const auto ping = [&](const IpAddress& address) {
+        const Ping request{.address = address, .payload_bytes = 56, .reserved = 0, .timeout_ms = 500};
+        EXPECT_TRUE(scene.balancer->request(MessageType::ping, 9, bytes_of(request)));
+        const Balancer::Reply reply = scene.next();
+        EXPECT_EQ(reply.type, MessageType::pinged);
+        EXPECT_EQ(reply.request_id, 9u);
+        return read<Pinged>(reply);
+    };
+    const Pinged silent = ping(Station::address_of(true, 99));
+    EXPECT_EQ(silent.end, PingEnd::no_neighbour);
+    EXPECT_EQ(silent.next_hop, Station::address_of(true, 99));
+    EXPECT_EQ(ping(IpAddress::v4(203, 0, 113, 1)).end, PingEnd::no_route);
+}
+
+TEST(RelayInspection, CapturesStartAndStop) {
+    ControlScene scene;
+    scene.start();
+    CaptureStart start{.id = 5, .snaplen = 100, .duration_ms = 1000, .frames_max = 10, .filter = {}};
+    const auto started = [&] {
+        EXPECT_TRUE(scene.balancer->request(MessageType::capture_start, 9, bytes_of(start)));
+        const Balancer::Reply reply = scene.next();
+        EXPECT_EQ(reply.type, MessageType::capture_started);
+        return read<CaptureStarted>(reply).started;
+    };
+    EXPECT_EQ(started(), 1);
+    EXPECT_TRUE(scene.balancer->request(MessageType::capture_stop, 10, bytes_of(CaptureStop{5})));
+    const Balancer::Reply stopped = scene.next();
+    EXPECT_EQ(stopped.type, MessageType::capture_stopped);
+    EXPECT_EQ(read<CaptureStopped>(stopped).recorded, 0u);
+    start.filter.count = 1;
+    start.filter.steps[0].test = static_cast<CaptureTest>(77);
+    EXPECT_EQ(started(), 0);
+}
+
 TEST(RelayListing, NeighboursAreListed) {
     ControlScene scene;
     scene.start();

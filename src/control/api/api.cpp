@@ -4,6 +4,9 @@
 #include <chrono>
 #include <spdlog/spdlog.h>
 
+#include <millrace/capture_filter.h>
+
+#include "control/api/capture.h"
 #include "control/api/connections.h"
 #include "control/api/event_feed.h"
 #include "control/api/ping.h"
@@ -111,6 +114,26 @@ void get_events(Controller& controller, const Request& request, Response& respon
     });
 }
 
+// ---- captures -------------------------------------------------------------------------------------------------------
+
+void get_capture(Controller& controller, const Request& request, Response& response) {
+    CaptureOptions options;
+    options.filter_text = request.get_param_value("filter");
+    options.uid = request.remote_addr;
+    std::string error;
+    if (!parse_capture_filter(options.filter_text, options.filter, error))
+        return answer_error(response, 400, "filter: " + error);
+    if (!read_number(request, "seconds", 1, CaptureSession::seconds_max, options.seconds, error) ||
+        !read_number(request, "count", 1, CaptureSession::frames_limit, options.frames_max, error) ||
+        !read_number(request, "snaplen", 1, capture_snaplen_max, options.snaplen, error))
+        return answer_error(response, 400, error);
+    int status = 503;
+    const auto stream = start_capture(controller, options, status, error);
+    if (!stream) return answer_error(response, status, error);
+    response.set_chunked_content_provider("application/vnd.tcpdump.pcap",
+                                          [stream](size_t, httplib::DataSink& sink) { return stream->next(sink); });
+}
+
 // ---- configuration --------------------------------------------------------------------------------------------------
 
 void check_config(const Request& request, Response& response) {
@@ -204,6 +227,7 @@ void server_weight(Controller& controller, const Request& request, Response& res
 // ---- one socket -----------------------------------------------------------------------------------------------------
 
 Role needed_role(const Request& request) {
+    if (request.path == "/v1/capture/frames") return Role::admin;
     if (request.method == "GET" || request.method == "HEAD") return Role::viewer;
     return request.path == "/v1/config/reload" ? Role::admin : Role::operator_;
 }
@@ -246,6 +270,7 @@ void add_routes(UnixServer& server, Controller& controller) {
     add_view(server, controller, "/v1/routes", routes);
     add_view(server, controller, "/v1/stats", stats);
     add_view(server, controller, "/v1/config", effective_config);
+    add_view(server, controller, "/v1/capture", capture_status);
     server.Get("/v1/connections", [&controller](const Request& request, Response& response) {
         get_connections(controller, request, response);
     });
@@ -270,6 +295,9 @@ void add_routes(UnixServer& server, Controller& controller) {
         std::string error;
         const QueryOutcome outcome = ping(controller, request.body, result, error);
         answer_query(response, outcome, result, error);
+    });
+    server.Get("/v1/capture/frames", [&controller](const Request& request, Response& response) {
+        get_capture(controller, request, response);
     });
     server.Post("/v1/config/check",
                 [](const Request& request, Response& response) { check_config(request, response); });

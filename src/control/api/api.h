@@ -4,7 +4,7 @@
 //
 //   viewer    GET
 //   operator  and the server commands, ping, and config/check
-//   admin     and config/reload
+//   admin     and config/reload, and capture/frames: payload may be plain text
 #pragma once
 
 #include <memory>

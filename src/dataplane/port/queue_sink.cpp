@@ -60,10 +60,21 @@ void QueueSink::flush() {
         if (queue.pending != 0) send_pending(queue);
 }
 
+void QueueSink::show(Queue& queue) {
+    const auto interface = static_cast<uint16_t>(&queue - queues_.data());
+    for (uint32_t i = queue.seen; i < queue.pending && capture_->running(); ++i) {
+        const rte_mbuf* frame = queue.frames[i];
+        capture_->record_sent(interface, {rte_pktmbuf_mtod(frame, const uint8_t*), rte_pktmbuf_data_len(frame)});
+    }
+}
+
 void QueueSink::send_pending(Queue& queue) {
+    if (capture_ != nullptr && capture_->running()) [[unlikely]]
+        show(queue);
     const uint16_t taken = rte_eth_tx_burst(queue.pair.port_id, queue.pair.queue, queue.frames.data(),
                                             static_cast<uint16_t>(queue.pending));
     queue.pending -= taken;
+    queue.seen = queue.pending;
     std::copy_n(queue.frames.begin() + taken, queue.pending, queue.frames.begin());
 }
 

@@ -9,6 +9,7 @@
 
 #include "dataplane/net/frame_io.h"
 #include "dataplane/port/device.h"
+#include "dataplane/relay/capture.h"
 
 namespace millrace::port {
 
@@ -24,6 +25,9 @@ class QueueSink final : public net::FrameSink {
     std::span<uint8_t> reserve(uint16_t interface) override;
     void commit(uint16_t interface, size_t length) override;
 
+    /// Shows every frame to `capture` before it goes to the device, while one runs. It must outlive the sink's use.
+    void set_capture(relay::Capture& capture) { capture_ = &capture; }
+
     /// Offers everything committed to the devices. What they do not take stays for the next call and lowers the credit.
     void flush();
 
@@ -38,6 +42,7 @@ class QueueSink final : public net::FrameSink {
     struct Queue {
         QueuePair pair;
         uint32_t pending = 0;
+        uint32_t seen = 0;  ///< of those pending, by a capture
         uint32_t spare = 0;
         std::array<rte_mbuf*, backlog_max> frames;
         std::array<rte_mbuf*, spare_max> spares;  ///< taken from the pool ahead, so that credit is never a promise only
@@ -45,8 +50,10 @@ class QueueSink final : public net::FrameSink {
 
     void take_spares(Queue& queue);
     void send_pending(Queue& queue);
+    void show(Queue& queue);
 
     std::vector<Queue> queues_;
+    relay::Capture* capture_ = nullptr;
     uint64_t packets_total_ = 0;
     uint64_t bytes_total_ = 0;
     uint64_t out_of_frames_total_ = 0;

@@ -78,6 +78,14 @@ void WorkerLoop::hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only) {
     ++dispatched_out_;
 }
 
+void WorkerLoop::show(relay::Capture& capture, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now) {
+    for (const rte_mbuf* mbuf : mbufs) {
+        if (!capture.running()) return;
+        const std::span<const uint8_t> bytes{rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)};
+        capture.record(CaptureDirection::received, interface, bytes, now);
+    }
+}
+
 uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
     uint32_t count = 0;
     std::array<rte_mbuf*, rx_burst> mbufs;
@@ -89,6 +97,8 @@ uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
             device_cycles_ += rte_rdtsc() - before;
             if (received == 0) continue;
             for (uint16_t m = 0; m < received; ++m) rx_bytes_ += mbufs[m]->pkt_len;
+            if (worker.capture().running()) [[unlikely]]
+                show(worker.capture(), std::span(mbufs).first(received), interface, now);
             take(worker, std::span(mbufs).first(received), interface, now);
             count += received;
         }
@@ -140,6 +150,7 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeU
 }
 
 void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
+    sink_.set_capture(worker.capture());
     TimeUs published_at = 0;
     uint32_t idle_rounds = 0;
     uint64_t began = rte_rdtsc();

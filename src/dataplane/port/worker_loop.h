@@ -46,6 +46,7 @@ class WorkerLoop {
     uint32_t poll_devices(worker::Worker& worker, TimeUs now);
     uint32_t poll_inbox(worker::Worker& worker, TimeUs now);
     void take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now);
+    static void show(relay::Capture& capture, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now);
     void hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only);
     void take_orders(worker::Worker& worker, Orders& orders);
     void publish(worker::Worker& worker, relay::StatsBlock& stats, TimeUs now);

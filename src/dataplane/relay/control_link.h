@@ -29,9 +29,10 @@ class ControlLink {
         return commands_ != nullptr && requests_.pop(header, payload);
     }
 
-    /// Puts an answer into the reply ring. False when there is no room: try again later, or drop it.
-    bool reply(MessageType type, uint64_t request_id, std::span<const std::byte> payload) {
-        return commands_ != nullptr && replies_.push(static_cast<uint16_t>(type), request_id, payload);
+    /// Puts an answer into the reply ring. False when there is no room, with `spare` bytes left over: try again later,
+    /// or drop it.
+    bool reply(MessageType type, uint64_t request_id, std::span<const std::byte> payload, uint32_t spare = 0) {
+        return commands_ != nullptr && replies_.push(static_cast<uint16_t>(type), request_id, payload, spare);
     }
 
     /// Payload bytes that the next reply may have.

@@ -22,6 +22,7 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
       other_stats_(setup.other_stats),
       control_(setup.control),
       pinger_(setup.worker),
+      capture_(setup.control),
       config_(&config),
       random_state_(setup.random_seed),
       connection_id_base_(setup.connection_id_base),

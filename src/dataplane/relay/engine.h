@@ -12,7 +12,7 @@
 //   engine_icmp.cpp       ICMP errors
 //   engine_flush.cpp      segments out, timers, the idle sweep
 //   engine_stream.cpp     control's streams and listings
-//   engine_inspect.cpp    one relay's TCP, and pings, for an operator
+//   engine_inspect.cpp    one relay's TCP, pings and captures, for an operator
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
 // One instance per worker, used by its thread alone.
@@ -30,6 +30,7 @@
 #include "dataplane/http/response.h"
 #include "dataplane/net/ip_layer.h"
 #include "dataplane/net/pinger.h"
+#include "dataplane/relay/capture.h"
 #include "dataplane/relay/control_link.h"
 #include "dataplane/relay/shard.h"
 #include "dataplane/relay/statistics.h"
@@ -75,6 +76,9 @@ class Engine {
 
     /// An echo reply to one of our addresses, whose asker is this worker (Pinger::asker).
     void on_echo_reply(const wire::IcmpEcho& reply, TimeUs now) { pinger_.on_reply(reply, now); }
+
+    /// Who wants copies of the frames.
+    Capture& capture() { return capture_; }
 
     /// First look at a segment of a burst: brings the flow's bucket near.
     void prefetch(const Shard& shard, const wire::FlowKey& key) const {
@@ -240,6 +244,8 @@ class Engine {
     void on_show_tcp(uint64_t request_id, const ShowTcp& request);
     void on_ping(uint64_t request_id, const Ping& request);
     void poll_pings();
+    void on_capture_start(uint64_t request_id, const CaptureStart& request);
+    void on_capture_stop(uint64_t request_id, const CaptureStop& request);
     ConnectionRecord describe(Ref r);
     std::optional<Ref> find_stream(uint64_t id);
     void on_stream_open(const StreamOpen& open);
@@ -255,6 +261,7 @@ class Engine {
     std::span<const StatsBlock* const> other_stats_;
     ControlLink& control_;
     net::Pinger pinger_;
+    Capture capture_;
     const config::RuntimeConfig* config_;
     tcp::Options tcp_options_;
     tcp::ChallengeBudget challenges_;

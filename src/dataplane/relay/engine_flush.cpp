@@ -28,6 +28,7 @@ constexpr uint32_t path_probe_ticks = 600'000;  // between tries of a larger pat
 
 bool Engine::poll(TimeUs now) {
     now_ = now;
+    capture_.poll(now);
     bool worked = poll_commands();
     const bool tick = now - ticked_at_ >= tick_us;
     if (tick) {

@@ -1,4 +1,4 @@
-// What an operator asks for: the state of a relay's two connections, and pings over the data path. The relay is found
+// What an operator asks for: the state of a relay's two connections, pings, copies of frames. The relay is found
 // by its id, which names its shard but not its record: a search over the shard, a page at a time, so that no request
 // holds up the worker.
 
@@ -46,6 +46,16 @@ void Engine::on_ping(uint64_t request_id, const Ping& request) {
     busy.end = PingEnd::busy;
     busy.interface = no_slot;
     control_.reply(MessageType::pinged, request_id, std::as_bytes(std::span(&busy, 1)));
+}
+
+void Engine::on_capture_start(uint64_t request_id, const CaptureStart& request) {
+    const CaptureStarted answer{.started = static_cast<uint8_t>(capture_.start(request, now_)), .reserved = {}};
+    control_.reply(MessageType::capture_started, request_id, std::as_bytes(std::span(&answer, 1)));
+}
+
+void Engine::on_capture_stop(uint64_t request_id, const CaptureStop& request) {
+    const CaptureStopped answer = capture_.stop(request.id);
+    control_.reply(MessageType::capture_stopped, request_id, std::as_bytes(std::span(&answer, 1)));
 }
 
 void Engine::poll_pings() {

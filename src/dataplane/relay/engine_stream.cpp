@@ -36,6 +36,8 @@ bool Engine::poll_commands() {
         ListConnections list;
         ShowTcp show;
         Ping ping;
+        CaptureStart capture;
+        CaptureStop capture_stop;
         StreamOpen open;
         StreamId stream;
         switch (static_cast<MessageType>(header.type)) {
@@ -50,6 +52,12 @@ bool Engine::poll_commands() {
                 break;
             case MessageType::ping:
                 if (read(ping, payload)) on_ping(header.request_id, ping);
+                break;
+            case MessageType::capture_start:
+                if (read(capture, payload)) on_capture_start(header.request_id, capture);
+                break;
+            case MessageType::capture_stop:
+                if (read(capture_stop, payload)) on_capture_stop(header.request_id, capture_stop);
                 break;
             case MessageType::stream_open:
                 if (read(open, payload)) on_stream_open(open);

@@ -159,7 +159,7 @@ uint16_t Worker::handle_icmp_error(TimeUs now) {
 /// Likewise an answer to a ping: its id names the worker that sent it.
 uint16_t Worker::handle_echo_reply(TimeUs now) {
     const std::optional<uint16_t> asker = net::Pinger::asker(parsed_.echo);
-    if (!asker || *asker >= worker_count_) return nobody_else;
+    if (!asker || *asker >= worker_count_ || local_id(parsed_.echo.destination) == no_slot) return nobody_else;
     if (*asker != index_) return *asker;
     engine_.on_echo_reply(parsed_.echo, now);
     return nobody_else;

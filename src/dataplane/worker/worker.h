@@ -58,6 +58,9 @@ class Worker {
     void set_config(const config::RuntimeConfig& config);
     void attach(const CommandsFile* commands) { control_.attach(commands, index_); }
 
+    /// For whoever sees the frames as they come and go: the loop and its sink.
+    relay::Capture& capture() { return engine_.capture(); }
+
     void publish_gauges() { engine_.publish_gauges(); }
     void abort_all(TimeUs now) { engine_.abort_all(now); }
 

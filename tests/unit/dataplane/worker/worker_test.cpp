@@ -306,5 +306,22 @@ TEST_F(WorkerTest, LetsNobodyNewInAtAnAddressThatAReloadRemoves) {
     EXPECT_EQ(sent().size(), 1u);
 }
 
+// The device hashes addresses, not ids.
+TEST_F(WorkerTest, AnswersToPingsGoToTheWorkerThatAsked) {
+    const auto answer = [&](uint16_t id, const char* to = "198.18.0.1") {
+        const wire::IcmpEcho echo{
+            .source = ip("198.18.0.9"), .destination = ip(to), .id = id, .sequence = 1, .payload = {}};
+        return receive(
+            written([&](auto room, auto& link) { return wire::write_icmp_echo_reply(room, link, echo, {}); }));
+    };
+    EXPECT_EQ(answer(0x4d01), 1);
+    EXPECT_EQ(answer(0x4d00), nobody_else) << "our own";
+    EXPECT_EQ(answer(0x4d02), nobody_else) << "there are two workers";
+    EXPECT_EQ(answer(0x4e01), nobody_else) << "of somebody else";
+    EXPECT_EQ(answer(0x4d01, "198.18.0.77"), nobody_else) << "not to us";
+    for (int i = 0; i < 100; ++i) answer(0x4d01);
+    EXPECT_EQ(answer(0x4d01), nobody_else) << "a flood displaces nobody's frames";
+}
+
 }  // namespace
 }  // namespace millrace::worker

@@ -11,6 +11,7 @@ namespace millrace::control {
 namespace {
 
 constexpr uint32_t descriptors_max = 4096;
+constexpr uint32_t slots_max = 65'536;
 constexpr uint64_t offset_max = uint64_t{1} << 40;  // keeps every product and sum below far from overflow
 
 std::string text_of(const char* field, size_t size) {
@@ -74,7 +75,7 @@ bool Statistics::open(const SharedFile& file, std::string& error) {
         worker_stride_ > offset_max || worker_offset_ + worker_count_ * worker_stride_ > size)
         return fail(error, "workers outside the file");
     for (const StatScopeLayout& scope : scopes_)
-        if (scope.offset % 8 != 0 || scope.stride % 8 != 0 || scope.offset > offset_max ||
+        if (scope.offset % 8 != 0 || scope.stride % 8 != 0 || scope.offset > offset_max || scope.slots > slots_max ||
             scope.offset + uint64_t{scope.stride} * scope.slots > worker_stride_)
             return fail(error, "scope outside the worker's block");
     const auto* descriptors = stat_descriptors(file.data());

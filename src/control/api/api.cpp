@@ -46,6 +46,13 @@ void answer_query(Response& response, QueryOutcome outcome, const Json& body, co
     }
 }
 
+/// Text of the peer's for the log, which is what an audit goes by: quoted, on one line, printable ASCII.
+std::string for_log(std::string_view text) {
+    constexpr size_t bytes_max = 256;
+    const Json whole = std::string(text.substr(0, bytes_max));
+    return whole.dump(-1, ' ', true, Json::error_handler_t::replace) + (text.size() > bytes_max ? "..." : "");
+}
+
 /// The number of a query parameter. False when it is there and is no number within the bounds.
 bool read_number(const Request& request, const char* name, uint32_t min, uint32_t max, uint32_t& value,
                  std::string& error) {
@@ -242,7 +249,7 @@ void set_policy(UnixServer& server, Role role) {
         return UnixServer::HandlerResponse::Handled;
     });
     server.set_exception_handler([](const Request& request, Response& response, std::exception_ptr) {
-        spdlog::error("api: {} {} failed by an exception", request.method, request.path);
+        spdlog::error("api: {} failed by an exception", for_log(request.method + ' ' + request.path));
         answer_error(response, 500, "internal error");
     });
     server.set_error_handler([](const Request&, Response& response) {
@@ -256,8 +263,9 @@ void set_policy(UnixServer& server, Role role) {
     });
     server.set_logger([role](const Request& request, const Response& response) {
         if (request.method == "GET" || request.method == "HEAD") return;
-        spdlog::info("api: {} {} by uid {} as {}: {}{}", request.method, request.path, request.remote_addr,
-                     api::word(role), response.status, request.body.size() < 64 ? " " + request.body : "");
+        spdlog::info("api: {} by uid {} as {}: {}{}", for_log(request.method + ' ' + request.path), request.remote_addr,
+                     api::word(role), response.status,
+                     request.body.empty() || request.body.size() >= 64 ? "" : ' ' + for_log(request.body));
     });
 }
 

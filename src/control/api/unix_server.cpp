@@ -1,10 +1,12 @@
 #include "control/api/unix_server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <poll.h>
-#include <spdlog/spdlog.h>
+#include <string_view>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,7 +27,11 @@ bool wait_for(int descriptor, short events, int timeout_ms) {
 /// One connection as httplib wants to see it.
 class UnixStream : public httplib::Stream {
   public:
-    explicit UnixStream(int descriptor) : descriptor_(descriptor) {
+    /// The request may have `body_bytes_max` bytes after its head.
+    UnixStream(int descriptor, size_t body_bytes_max)
+        : descriptor_(descriptor),
+          body_bytes_max_(std::min(body_bytes_max, SIZE_MAX - UnixServer::head_bytes_max)),
+          deadline_(Clock::now() + std::chrono::milliseconds(UnixServer::request_timeout_ms)) {
         ucred credentials{};
         socklen_t size = sizeof credentials;
         if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
@@ -41,7 +47,15 @@ class UnixStream : public httplib::Stream {
         return poll(&waiting, 1, UnixServer::io_timeout_ms) > 0 && (waiting.revents & POLLOUT) != 0 &&
                (waiting.revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0;
     }
-    ssize_t read(char* data, size_t size) override { return is_readable() ? recv(descriptor_, data, size, 0) : -1; }
+    ssize_t read(char* data, size_t size) override {
+        const size_t limit = UnixServer::head_bytes_max + (head_ended_ ? body_bytes_max_ : 0);
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
+        size = std::min(size, limit - received_);
+        if (size == 0 || left <= 0 || !wait_for(descriptor_, POLLIN, static_cast<int>(left))) return -1;
+        const ssize_t got = recv(descriptor_, data, size, 0);
+        if (got > 0) count({data, static_cast<size_t>(got)});
+        return got;
+    }
     ssize_t write(const char* data, size_t size) override {
         if (!wait_for(descriptor_, POLLOUT, UnixServer::io_timeout_ms)) return -1;
         return send(descriptor_, data, size, MSG_NOSIGNAL);
@@ -57,7 +71,27 @@ class UnixStream : public httplib::Stream {
     socket_t socket() const override { return descriptor_; }
 
   private:
+    using Clock = std::chrono::steady_clock;
+
+    /// An empty line ends the head, as for httplib.
+    void count(std::string_view bytes) {
+        received_ += bytes.size();
+        for (const char c : bytes) {
+            if (head_ended_) return;
+            head_ended_ = c == '\n' && line_ == "\r";
+            if (c == '\n')
+                line_.clear();
+            else if (line_.size() < 2)
+                line_ += c;
+        }
+    }
+
     int descriptor_;
+    size_t body_bytes_max_;
+    Clock::time_point deadline_;
+    size_t received_ = 0;
+    bool head_ended_ = false;
+    std::string line_;  // of the head: the first two bytes of the present one
     std::string uid_ = "unknown";
     int pid_ = 0;
 };
@@ -151,7 +185,7 @@ bool UnixServer::start_serving(int descriptor) {
 
 void UnixServer::serve(int descriptor) {
     if (wait_for(descriptor, POLLIN, idle_timeout_ms)) {
-        UnixStream stream(descriptor);
+        UnixStream stream(descriptor, payload_max_length_);
         bool closed = false;
         process_request(stream, true, closed, nullptr);
         drain(descriptor);

@@ -1,6 +1,7 @@
 // cpp-httplib behind our own accept loop on a Unix socket. httplib parses, routes and writes; what it can't do for Unix
 // sockets is done here: the socket exists (with owner and mode) before privileges are dropped, each request knows its
-// peer's uid from the kernel (SO_PEERCRED), connections are limited, and stopping does not wait for slow clients.
+// peer's uid from the kernel (SO_PEERCRED), connections are limited, and so are the bytes and the time of a request
+// (httplib bounds each header line and each wait, not their number), and stopping does not wait for slow clients.
 //
 // One thread accepts, one thread serves each connection, which carries one request; handlers run on the latter. A
 // handler finds the peer's uid in Request::remote_addr, in decimal: it comes from the stream below, never from the
@@ -21,9 +22,11 @@ namespace millrace::control {
 class UnixServer : public httplib::Server {
   public:
     static constexpr unsigned connections_max = 64;
-    static constexpr int idle_timeout_ms = 10'000;  ///< before the request
-    static constexpr int io_timeout_ms = 5'000;     ///< within a request, and while a client does not read
-    static constexpr int drain_timeout_ms = 1'000;  ///< after the answer, for what the client still sends
+    static constexpr size_t head_bytes_max = 64 << 10;  ///< request line and headers; the body has its own limit
+    static constexpr int idle_timeout_ms = 10'000;      ///< before the request
+    static constexpr int request_timeout_ms = 5'000;    ///< from its first byte to its last
+    static constexpr int io_timeout_ms = 5'000;         ///< while a client does not read
+    static constexpr int drain_timeout_ms = 1'000;      ///< after the answer, for what the client still sends
 
     UnixServer() = default;
     ~UnixServer() override { stop(); }

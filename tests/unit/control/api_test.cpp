@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <set>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -350,7 +352,56 @@ TEST_F(ApiTest, ConnectionsAreLimitedAndIdleOnesDontBlockProbes) {
     for (const int descriptor : idle) close(descriptor);
 }
 
-/// Connects to `path`, or -1.
+// The peer writes these texts, also where it has no right to anything; the log is what an audit goes by.
+TEST_F(ApiTest, RequestsCantForgeLinesOfTheLog) {
+    RunningControl control(run_);
+    std::ostringstream log;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+    EXPECT_EQ(client("viewer.sock").post("/v1/x%0Aforged%20path%22%1b[2J").status, 403);
+    EXPECT_EQ(client("operator.sock").post("/v1/servers/quotes/a/drain", "\nforged body\"\xc2\x9b").status, 200);
+    spdlog::set_default_logger(before);
+    const std::string text = log.str();
+    EXPECT_NE(text.find("forged path"), std::string::npos) << text;
+    EXPECT_NE(text.find("forged body"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\nforged"), std::string::npos) << text;
+    EXPECT_EQ(text.find("path\""), std::string::npos) << text;
+    EXPECT_EQ(text.find("body\""), std::string::npos) << text;
+    for (const char c : text) EXPECT_TRUE(c == '\n' || (c >= ' ' && c < 0x7f)) << static_cast<int>(c);
+}
+
+TEST_F(ApiTest, TheHeadOfARequestIsLimited) {
+    RunningControl control(run_);
+    const int descriptor = connect_to(socket("viewer.sock"));
+    ASSERT_GE(descriptor, 0);
+    std::string text = "GET /v1/status HTTP/1.1\r\n";
+    size_t sent = 0;
+    pollfd answered{descriptor, POLLIN, 0};
+    while (sent < (16u << 20) && poll(&answered, 1, 0) == 0) {
+        const ssize_t size = send(descriptor, text.data(), text.size(), MSG_NOSIGNAL);
+        if (size <= 0) break;
+        sent += static_cast<size_t>(size);
+        text = "a: b\r\n";
+    }
+    EXPECT_LT(sent, 1u << 20);
+    close(descriptor);
+}
+
+TEST_F(ApiTest, ARequestMustBeWholeInTime) {
+    RunningControl control(run_);
+    const int descriptor = connect_to(socket("viewer.sock"));
+    ASSERT_GE(descriptor, 0);
+    const auto begin = std::chrono::steady_clock::now();
+    pollfd answered{descriptor, POLLIN, 0};
+    while (send(descriptor, "G", 1, MSG_NOSIGNAL) == 1 && poll(&answered, 1, 100) == 0 &&
+           std::chrono::steady_clock::now() < begin + std::chrono::milliseconds(2 * UnixServer::request_timeout_ms)) {
+    }
+    EXPECT_LT(std::chrono::steady_clock::now(),
+              begin + std::chrono::milliseconds(UnixServer::request_timeout_ms + 1500));
+    close(descriptor);
+}
+
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);

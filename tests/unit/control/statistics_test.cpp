@@ -92,6 +92,9 @@ TEST_F(StatisticsTest, RefusesAnythingOutsideTheFile) {
     EXPECT_TRUE(refuses(header().scopes[3].stride, ~7u));
     EXPECT_TRUE(refuses(header().scopes[3].offset, ~uint64_t{7}));
     EXPECT_TRUE(refuses(header().scopes[2].stride, 0u)) << "no room for its values";
+    EXPECT_TRUE(refuses(header().scopes[3],
+                        StatScopeLayout{.offset = (uint64_t{9} << 32) - 8, .stride = 0u - 8u, .slots = ~0u}))
+        << "the end of the scope wraps around";
     EXPECT_TRUE(refuses(descriptor(0).offset, 4u));
     EXPECT_TRUE(refuses(descriptor(0).offset, ~7u));
     EXPECT_TRUE(refuses(descriptor(0).kind, StatKind::histogram));

@@ -26,6 +26,9 @@ inline constexpr uint32_t idle_sleep_us_max = 1000;
 inline constexpr uint32_t send_queue_bytes_min = 16u << 10;
 inline constexpr uint32_t send_queue_bytes_max = 16u << 20;
 
+inline constexpr uint16_t ack_delay_ms_max = 500;                            ///< RFC 9293 §3.8.6.3, MUST-40
+inline constexpr uint16_t path_mtu_min_low = 296, path_mtu_min_high = 1280;  ///< of path_mtu_min
+
 inline constexpr uint16_t mtu_min = 576, mtu_min_ipv6 = 1280, mtu_max = 9000;
 inline constexpr uint16_t vlan_max = 4094;
 inline constexpr uint16_t descriptors_min = 64, descriptors_max = 8192;  ///< and a power of two
@@ -33,8 +36,9 @@ inline constexpr uint16_t descriptors_min = 64, descriptors_max = 8192;  ///< an
 inline constexpr uint32_t head_bytes_min = 1024, head_bytes_max_max = 16384;
 inline constexpr uint32_t headers_max_max = 100;
 inline constexpr uint32_t timeout_ms_max = 7u * 24 * 3600 * 1000;
-/// The workers look at idle relays about every ten seconds; and an hour is what their 32-bit clocks can tell.
+/// The workers look at idle relays about every ten seconds; an hour between probes is what their clocks can tell.
 inline constexpr uint16_t keepalive_s_min = 10, keepalive_s_max = 3600;
+inline constexpr uint16_t keepalive_idle_s_max = 12 * 3600;
 inline constexpr uint8_t keepalive_count_max = 30;
 inline constexpr uint32_t retry_after_s_max = 24 * 3600;
 

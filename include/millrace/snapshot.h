@@ -68,6 +68,18 @@ static_assert(sizeof(SnapshotHeader) == 32 + 16 * 10);
 /// When SYNs are answered with cookies: never, when the table of half-open connections has no room, or all of them.
 enum class SynCookies : uint8_t { off = 0, on = 1, always = 2 };
 
+enum class CongestionControl : uint8_t { cubic = 0, newreno = 1 };  ///< RFC 9438, RFC 5681
+
+/// How TCP behaves, toward clients and servers alike.
+struct TcpRecord {
+    CongestionControl congestion_control;
+    uint8_t idle_restart;   ///< 1: the congestion window shrinks after a pause (RFC 5681 §4.1)
+    uint16_t ack_delay_ms;  ///< longest wait of an ACK, 0…ack_delay_ms_max
+    uint16_t path_mtu_min;  ///< no ICMP message makes packets of IPv4 smaller; bytes
+    uint8_t reserved[2];
+};
+static_assert(sizeof(TcpRecord) == 8);
+
 /// Process-wide settings; they take effect at the start of the dataplane, not at reload.
 struct DataplaneRecord {
     uint16_t cores[worker_max];  ///< one worker on each
@@ -82,8 +94,9 @@ struct DataplaneRecord {
     uint8_t huge_pages;          ///< 1: EAL and regions use huge pages
     SynCookies syn_cookies;
     uint8_t reserved[6];
+    TcpRecord tcp;
 };
-static_assert(sizeof(DataplaneRecord) == 168);
+static_assert(sizeof(DataplaneRecord) == 176);
 
 struct InterfaceRecord {
     StringRef name;

@@ -153,7 +153,14 @@ class RecordChecker {
                rule(in_range(d.send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max),
                     "send queue out of range") &&
                rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1") &&
-               rule(d.syn_cookies <= SynCookies::always, "unknown syn_cookies");
+               rule(d.syn_cookies <= SynCookies::always, "unknown syn_cookies") && check_tcp(d.tcp);
+    }
+
+    bool check_tcp(const TcpRecord& r) {
+        return rule(r.congestion_control <= CongestionControl::newreno, "unknown congestion_control") &&
+               rule(r.idle_restart <= 1, "idle_restart is neither 0 nor 1") &&
+               rule(r.ack_delay_ms <= ack_delay_ms_max, "ack_delay out of range") &&
+               rule(in_range(r.path_mtu_min, path_mtu_min_low, path_mtu_min_high), "path_mtu_min out of range");
     }
 
     bool check_interfaces() {
@@ -227,7 +234,7 @@ class RecordChecker {
     }
 
     bool check_keepalive(const KeepaliveRecord& r) {
-        return rule(r.idle_s == 0 || (in_range(r.idle_s, keepalive_s_min, keepalive_s_max) &&
+        return rule(r.idle_s == 0 || (in_range(r.idle_s, keepalive_s_min, keepalive_idle_s_max) &&
                                       in_range(r.interval_s, keepalive_s_min, keepalive_s_max) &&
                                       in_range(r.count, 1, keepalive_count_max)),
                     "keepalive out of range");

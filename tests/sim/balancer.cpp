@@ -64,6 +64,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.syn_cookies = SynCookies::on;
     b.dataplane.time_wait_max = 1024;
     b.dataplane.send_queue_bytes = 64u << 10;
+    b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
     InterfaceRecord interface {};
     interface.name = b.text("front");
     interface.device = b.text("veth0");

@@ -120,6 +120,12 @@ TEST(RelayPath, Rfc1191_SegmentsShrinkToWhatTheRouterNamesWhicheverWorkerHearsIt
     }
 }
 
+TEST(RelayPath, Rfc5927_7_TheConfigurationNamesTheLeast) {
+    Scene scene;
+    scene.config.dataplane.tcp.path_mtu_min = 1006;
+    EXPECT_EQ(largest_frame_at_last(scene, 600, 0), 1006u);
+}
+
 TEST(RelayPath, Rfc5927_4_1_ForgedMessagesChangeNothing) {
     Scene scene;
     EXPECT_EQ(largest_frame_at_last(scene, 1300, 1u << 30), 1500u);

@@ -20,6 +20,13 @@ std::string prefix(const InterfaceAddress& address) {
     return to_string(address.address) + '/' + std::to_string(address.prefix_length);
 }
 
+Json tcp_json(const Tcp& tcp) {
+    return {{"congestion_control", word(tcp.congestion_control)},
+            {"idle_restart", tcp.idle_restart},
+            {"ack_delay", from_ms(tcp.ack_delay_ms)},
+            {"path_mtu_min", tcp.path_mtu_min}};
+}
+
 Json dataplane_json(const Dataplane& d) {
     return {{"cores", d.cores},
             {"shards", d.shards},
@@ -30,7 +37,8 @@ Json dataplane_json(const Dataplane& d) {
             {"time_wait_max", d.time_wait_max},
             {"idle_sleep", format_duration_us(d.idle_sleep_us)},
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
-            {"huge_pages", d.huge_pages}};
+            {"huge_pages", d.huge_pages},
+            {"tcp", tcp_json(d.tcp)}};
 }
 
 Json control_json(const ControlSettings& control) {

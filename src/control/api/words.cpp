@@ -43,6 +43,9 @@ const char* word(ListenerMode value) {
 const char* word(SynCookies value) {
     return pick(value, std::array{"off", "on", "always"});
 }
+const char* word(CongestionControl value) {
+    return pick(value, std::array{"cubic", "newreno"});
+}
 const char* word(Algorithm value) {
     return pick(value, std::array{"round_robin", "least_conn", "maglev", "ip_hash"});
 }

@@ -17,6 +17,7 @@ const char* word(TcpState value);
 const char* word(TcpTimer value);
 const char* word(ListenerMode value);
 const char* word(SynCookies value);
+const char* word(CongestionControl value);
 const char* word(Algorithm value);
 const char* word(WhenAllDown value);
 const char* word(Driver value);

@@ -15,6 +15,13 @@
 
 namespace millrace::control {
 
+struct Tcp {
+    CongestionControl congestion_control = CongestionControl::cubic;
+    bool idle_restart = true;
+    uint32_t ack_delay_ms = 40;
+    uint16_t path_mtu_min = 552;
+};
+
 struct Dataplane {
     std::vector<uint16_t> cores = {0};
     uint32_t shards = 16;
@@ -26,6 +33,7 @@ struct Dataplane {
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
     bool huge_pages = false;
+    Tcp tcp;
 };
 
 enum class Role : uint8_t { viewer, operator_, admin };

@@ -131,6 +131,11 @@ void Publisher::put_dataplane() {
     to.idle_sleep_us = from.idle_sleep_us;
     to.send_queue_bytes = from.send_queue_bytes;
     to.huge_pages = from.huge_pages;
+    to.tcp = {.congestion_control = from.tcp.congestion_control,
+              .idle_restart = from.tcp.idle_restart,
+              .ack_delay_ms = static_cast<uint16_t>(from.tcp.ack_delay_ms),
+              .path_mtu_min = from.tcp.path_mtu_min,
+              .reserved = {}};
 }
 
 void Publisher::put_interfaces() {

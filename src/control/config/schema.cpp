@@ -47,6 +47,25 @@ void read_cores(Reader& reader, const Input& in, Dataplane& dataplane) {
     }
 }
 
+const TableSchema<Tcp>& tcp_schema() {
+    using T = Tcp;
+    static const TableSchema<T> schema(
+        {"dataplane.tcp", false, false, "How TCP behaves, toward clients and servers alike.", {}},
+        {choice_key("congestion_control", &T::congestion_control,
+                    {{"cubic", CongestionControl::cubic}, {"newreno", CongestionControl::newreno}},
+                    "How the congestion window grows and shrinks: cubic as RFC 9438 says, newreno as RFC 5681."),
+         boolean_key("idle_restart", &T::idle_restart,
+                     "After a pause the congestion window shrinks by half for each retransmission timeout, down to ten "
+                     "segments. false keeps it: for paths of your own on which nothing else competes."),
+         duration_key("ack_delay", &T::ack_delay_ms, millisecond, 0, ack_delay_ms_max,
+                      "Longest wait of an ACK for data to ride on. \"0s\" acknowledges every segment at once."),
+         integer_key("path_mtu_min", &T::path_mtu_min, path_mtu_min_low, path_mtu_min_high,
+                     "No ICMP message, which anyone might have forged, makes packets of IPv4 smaller than this. IPv6 "
+                     "has its own least size, 1280.")
+             .unit("bytes")});
+    return schema;
+}
+
 const TableSchema<Dataplane>& dataplane_schema() {
     using D = Dataplane;
     static const Key<D> cores{{"cores", "array of integers", range_text(1, worker_max) + " numbers, each 0 to 1023",
@@ -79,7 +98,8 @@ const TableSchema<Dataplane>& dataplane_schema() {
                       "Sleep of a worker that has long found nothing to do; \"0s\" polls always."),
          size_key("send_queue", &D::send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max,
                   "Most payload that waits toward one side of a relay; a slow reader stops its sender beyond it."),
-         boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved.")});
+         boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved."),
+         table_key("tcp", &D::tcp, tcp_schema())});
     return schema;
 }
 
@@ -251,7 +271,7 @@ const TableSchema<HttpRoute>& http_route_schema() {
 TableSchema<Keepalive> keepalive_schema(const char* path, const char* description) {
     using K = Keepalive;
     return {{path, false, false, description, {}},
-            {duration_key("idle", &K::idle_s, second, keepalive_s_min, keepalive_s_max,
+            {duration_key("idle", &K::idle_s, second, keepalive_s_min, keepalive_idle_s_max,
                           "Silence before the first probe. Relays are looked at every ten seconds or so, so that much "
                           "later at most; the same holds for the interval."),
              duration_key("interval", &K::interval_s, second, keepalive_s_min, keepalive_s_max,
@@ -507,13 +527,21 @@ const TableSchema<Document>& document_schema() {
 }
 
 const std::vector<TableInfo>& configuration_tables() {
-    static const std::vector<TableInfo> tables = {document_schema().info(),   dataplane_schema().info(),
-                                                  control_schema().info(),    admin_socket_schema().info(),
-                                                  interface_schema().info(),  route_schema().info(),
-                                                  listener_schema().info(),   listener_keepalive_schema().info(),
-                                                  http_route_schema().info(), backend_schema().info(),
-                                                  source_schema().info(),     backend_keepalive_schema().info(),
-                                                  ejection_schema().info(),   health_schema().info(),
+    static const std::vector<TableInfo> tables = {document_schema().info(),
+                                                  dataplane_schema().info(),
+                                                  tcp_schema().info(),
+                                                  control_schema().info(),
+                                                  admin_socket_schema().info(),
+                                                  interface_schema().info(),
+                                                  route_schema().info(),
+                                                  listener_schema().info(),
+                                                  listener_keepalive_schema().info(),
+                                                  http_route_schema().info(),
+                                                  backend_schema().info(),
+                                                  source_schema().info(),
+                                                  backend_keepalive_schema().info(),
+                                                  ejection_schema().info(),
+                                                  health_schema().info(),
                                                   server_schema().info()};
     return tables;
 }

@@ -30,6 +30,11 @@ const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) 
     if (a.idle_sleep_us != b.idle_sleep_us) return "idle_sleep";
     if (a.send_queue_bytes != b.send_queue_bytes) return "send_queue";
     if (a.huge_pages != b.huge_pages) return "huge_pages";
+    if (a.syn_cookies != b.syn_cookies) return "syn_cookies";
+    if (a.tcp.congestion_control != b.tcp.congestion_control) return "tcp.congestion_control";
+    if (a.tcp.idle_restart != b.tcp.idle_restart) return "tcp.idle_restart";
+    if (a.tcp.ack_delay_ms != b.tcp.ack_delay_ms) return "tcp.ack_delay";
+    if (a.tcp.path_mtu_min != b.tcp.path_mtu_min) return "tcp.path_mtu_min";
     return nullptr;
 }
 

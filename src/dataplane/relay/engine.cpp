@@ -38,6 +38,11 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
     tcp_options_.mss_v6 = static_cast<uint16_t>(mtu - 60);
     tcp_options_.receive_window_bytes = snapshot.dataplane().send_queue_bytes;
     tcp_options_.syn_cookies = snapshot.dataplane().syn_cookies;
+    const TcpRecord& tcp = snapshot.dataplane().tcp;
+    tcp_options_.congestion_control = tcp.congestion_control;
+    tcp_options_.restart_after_idle = tcp.idle_restart != 0;
+    tcp_options_.ack_delay_ms = tcp.ack_delay_ms;
+    tcp_options_.path_mtu_min = tcp.path_mtu_min;
     // What a head buffer can take: more could only be thrown away while it waits for the server.
     tcp_options_.syn_window_bytes = store::chunk_payload_max;
 }

@@ -10,7 +10,7 @@
 
 namespace millrace::tcp {
 
-enum class CongestionControl : uint8_t { cubic, newreno };
+using millrace::CongestionControl;
 
 struct Options {
     uint32_t rto_initial_us = 1'000'000;  ///< before the first measurement (RFC 6298 §2.1)
@@ -34,6 +34,7 @@ struct Options {
     uint32_t receive_window_bytes = 65535;  ///< largest window ever advertised; also bounds what waits out of order
     uint16_t reassembly_chunks_max = 128;   ///< chunks that one connection may hold out of order
     uint16_t ack_delay_ms = 40;             ///< longest wait of an ACK, 0…500 (RFC 9293 §3.8.6.3)
+    uint16_t path_mtu_min = 552;            ///< below it no message leads (path_mtu.h); IPv4, bytes of packet
     uint32_t time_wait_ms = 60'000;         ///< 2 MSL (RFC 9293 §3.4.2), MSL taken as 30 s
     uint16_t challenge_interval_ms = 500;   ///< between two challenge ACKs of one connection; 0: no limit
     uint32_t challenge_acks_per_second = 1000;  ///< per worker (RFC 5961 §7); the true budget varies around it

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <millrace/config_rules.h>
+
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/recovery.h"
@@ -10,11 +12,11 @@ namespace millrace::tcp {
 namespace {
 
 /// Sizes of packets that paths are made of, smallest first (RFC 1191 §7.1, brought up to date).
-constexpr uint16_t steps[] = {552, 1006, 1280, 1400, 1492, 1500, 2002, 4352, 9000};
+constexpr uint16_t steps[] = {296, 552, 1006, 1280, 1400, 1492, 1500, 2002, 4352, 9000};
 
 /// Below this no message leads: IPv6 guarantees it; for IPv4 it keeps a forger from making us send crumbs.
-uint32_t floor_of(const EndpointHot& hot) {
-    return hot.peer.is_v4() ? 552 : 1280;
+uint32_t floor_of(const Context& ctx, const EndpointHot& hot) {
+    return hot.peer.is_v4() ? ctx.options.path_mtu_min : mtu_min_ipv6;
 }
 
 /// Headers around the payload of every segment.
@@ -40,8 +42,8 @@ uint32_t step_above(uint32_t bytes) {
 }
 
 /// False when `bytes` is not less than what is sent now.
-bool lower(Endpoint ep, uint32_t bytes) {
-    const uint32_t mss = std::max(bytes, floor_of(ep.hot)) - overhead(ep.hot);
+bool lower(const Context& ctx, Endpoint ep, uint32_t bytes) {
+    const uint32_t mss = std::max(bytes, floor_of(ctx, ep.hot)) - overhead(ep.hot);
     if (mss >= ep.hot.mss) return false;
     if (ep.warm.mss_full == 0) ep.warm.mss_full = ep.hot.mss;
     ep.hot.mss = static_cast<uint16_t>(mss);
@@ -57,11 +59,11 @@ void send_all_again(const Context& ctx, Endpoint ep) {
 }
 
 void on_too_big(const Context& ctx, Endpoint ep, uint32_t mtu) {
-    if (syn_unacknowledged(ep.hot) || (!ep.hot.peer.is_v4() && mtu < 1280)) {
+    if (syn_unacknowledged(ep.hot) || (!ep.hot.peer.is_v4() && mtu < mtu_min_ipv6)) {
         ++ctx.counters.icmp_ignored;  // RFC 8201 §4
         return;
     }
-    if (!lower(ep, mtu == 0 ? step_below(packet_bytes(ep.hot)) : mtu)) return;
+    if (!lower(ctx, ep, mtu == 0 ? step_below(packet_bytes(ep.hot)) : mtu)) return;
     ++ctx.counters.path_mtu_lowered;
     send_all_again(ctx, ep);
 }
@@ -114,8 +116,8 @@ void path_mtu_on_timeout(const Context& ctx, Endpoint ep) {
     if (ep.warm.backoff < timeouts_of_a_black_hole || ep.hot.snd_wnd == 0) return;
     // The end of the data may be less than a full segment, and still more than the path takes.
     const uint32_t vanished = std::min<uint32_t>(in_flight(ep.hot), ep.hot.mss) + overhead(ep.hot);
-    if (vanished <= floor_of(ep.hot)) return;
-    if (lower(ep, step_below(vanished))) ++ctx.counters.path_mtu_black_holes;
+    if (vanished <= floor_of(ctx, ep.hot)) return;
+    if (lower(ctx, ep, step_below(vanished))) ++ctx.counters.path_mtu_black_holes;
 }
 
 void path_mtu_raise(const Context& ctx, Endpoint ep) {

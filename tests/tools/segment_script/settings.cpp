@@ -53,6 +53,7 @@ bool set_option(tcp::Options& options, std::string_view name, std::string_view v
     if (name == "syn_window_bytes") return set(options.syn_window_bytes);
     if (name == "receive_window_bytes") return set(options.receive_window_bytes);
     if (name == "reassembly_chunks_max") return set(options.reassembly_chunks_max);
+    if (name == "path_mtu_min") return set(options.path_mtu_min);
     if (name == "time_wait_ms") return set(options.time_wait_ms);
     if (name == "ack_delay_ms") return set(options.ack_delay_ms);
     if (name == "challenge_interval_ms") return set(options.challenge_interval_ms);

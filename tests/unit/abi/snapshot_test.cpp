@@ -122,6 +122,12 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.send_queue_bytes = 0; }, "dataplane 0: send queue out of range"},
         {[](B& b) { b.dataplane.huge_pages = 2; }, "dataplane 0: huge_pages is neither 0 nor 1"},
         {[](B& b) { b.dataplane.syn_cookies = SynCookies{3}; }, "dataplane 0: unknown syn_cookies"},
+        {[](B& b) { b.dataplane.tcp.congestion_control = CongestionControl{2}; },
+         "dataplane 0: unknown congestion_control"},
+        {[](B& b) { b.dataplane.tcp.idle_restart = 2; }, "dataplane 0: idle_restart is neither 0 nor 1"},
+        {[](B& b) { b.dataplane.tcp.ack_delay_ms = 501; }, "dataplane 0: ack_delay out of range"},
+        {[](B& b) { b.dataplane.tcp.path_mtu_min = 295; }, "dataplane 0: path_mtu_min out of range"},
+        {[](B& b) { b.dataplane.tcp.path_mtu_min = 1281; }, "dataplane 0: path_mtu_min out of range"},
 
         {[&](B& b) { b.interfaces[0].name = outside; }, "interface 0: bad name"},
         {[](B& b) { b.interfaces[0].name = b.text(""); }, "interface 0: bad name"},

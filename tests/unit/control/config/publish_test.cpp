@@ -67,6 +67,29 @@ TEST(Publish, SampleBecomesASnapshot) {
     EXPECT_EQ(p->new_servers.size(), 4u);
 }
 
+TEST(Publish, CarriesTheSettingsOfTcp) {
+    const auto plain = publish(test::sample_text);
+    const TcpRecord& defaults = plain->view.dataplane().tcp;
+    EXPECT_EQ(defaults.congestion_control, CongestionControl::cubic);
+    EXPECT_EQ(defaults.idle_restart, 1);
+    EXPECT_EQ(defaults.ack_delay_ms, 40);
+    EXPECT_EQ(defaults.path_mtu_min, 552);
+    EXPECT_EQ(plain->view.listeners()[0].keepalive.idle_s, 0);
+    const auto p = publish(test::edited(
+        test::edited(test::sample_text, "[control]",
+                     "[dataplane.tcp]\ncongestion_control = \"newreno\"\nidle_restart = false\nack_delay = \"5ms\"\n"
+                     "path_mtu_min = 1006\n[control]"),
+        "port = 80", "port = 80\nkeepalive = { idle = \"2h\", interval = \"30s\", count = 5 }"));
+    const TcpRecord& tcp = p->view.dataplane().tcp;
+    EXPECT_EQ(tcp.congestion_control, CongestionControl::newreno);
+    EXPECT_EQ(tcp.idle_restart, 0);
+    EXPECT_EQ(tcp.ack_delay_ms, 5);
+    EXPECT_EQ(tcp.path_mtu_min, 1006);
+    EXPECT_EQ(p->view.listeners()[0].keepalive.idle_s, 7200);
+    EXPECT_EQ(p->view.listeners()[0].keepalive.interval_s, 30);
+    EXPECT_EQ(p->view.listeners()[0].keepalive.count, 5);
+}
+
 TEST(Publish, AnHttpListenersBackendIsItsLastRoute) {
     const auto p = publish(test::edited(test::sample_text, "port = 80", "port = 80\nbackend = \"rest\""));
     ASSERT_EQ(p->view.listeners()[0].route_count, 2u);

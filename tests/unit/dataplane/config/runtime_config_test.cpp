@@ -130,6 +130,16 @@ TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
     EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.send_queue_bytes; }), before.get()), setting("send_queue"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.chunk_bytes_max *= 2; }), before.get()), setting("chunk_memory"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.huge_pages ^= 1; }), before.get()), setting("huge_pages"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.syn_cookies = SynCookies::always; }), before.get()),
+              setting("syn_cookies"));
+    EXPECT_EQ(
+        refusal(with([](auto& b) { b.dataplane.tcp.congestion_control = CongestionControl::newreno; }), before.get()),
+        setting("tcp.congestion_control"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.tcp.idle_restart ^= 1; }), before.get()),
+              setting("tcp.idle_restart"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.tcp.ack_delay_ms; }), before.get()), setting("tcp.ack_delay"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.tcp.path_mtu_min; }), before.get()),
+              setting("tcp.path_mtu_min"));
 
     const auto device = [&](const char* name) {
         return "the device of interface \"" + std::string(name) + "\" changed" + remedy;

@@ -114,7 +114,7 @@ void get_events(Controller& controller, const Request& request, Response& respon
         feed->next(events, 1000);
         if (events.empty()) {
             std::this_thread::sleep_for(std::chrono::milliseconds(50));
-            return true;
+            return sink.is_writable();
         }
         const std::string text = lines_of(events);
         return sink.write(text.data(), text.size());
@@ -130,6 +130,9 @@ void get_capture(Controller& controller, const Request& request, Response& respo
     std::string error;
     if (!parse_capture_filter(options.filter_text, options.filter, error))
         return answer_error(response, 400, "filter: " + error);
+    // What passes as a filter has no bytes but its words' and blanks; the log and the terminal get it on one line.
+    for (char& c : options.filter_text)
+        if (c < ' ') c = ' ';
     if (!read_number(request, "seconds", 1, CaptureSession::seconds_max, options.seconds, error) ||
         !read_number(request, "count", 1, CaptureSession::frames_limit, options.frames_max, error) ||
         !read_number(request, "snaplen", 1, capture_snaplen_max, options.snaplen, error))

@@ -41,7 +41,8 @@ class UnixStream : public httplib::Stream {
     }
 
     bool is_readable() const override { return wait_for(descriptor_, POLLIN, UnixServer::io_timeout_ms); }
-    /// httplib asks before each piece of a chunked answer: false as soon as the client is gone.
+    /// Asked before each piece of a chunked answer, and by handlers that have none: false as soon as the client is
+    /// gone.
     bool is_writable() const override {
         pollfd waiting{descriptor_, POLLOUT | POLLRDHUP, 0};
         return poll(&waiting, 1, UnixServer::io_timeout_ms) > 0 && (waiting.revents & POLLOUT) != 0 &&

@@ -402,6 +402,22 @@ TEST_F(ApiTest, ARequestMustBeWholeInTime) {
     close(descriptor);
 }
 
+// Nothing happens that they could be told.
+TEST_F(ApiTest, FollowersThatHaveLeftGiveTheirPlacesBack) {
+    RunningControl control(run_);
+    const std::string request = "GET /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    std::vector<int> followers;
+    for (unsigned i = 0; i < UnixServer::connections_max; ++i) {
+        followers.push_back(connect_to(socket()));
+        char first;
+        ASSERT_EQ(write(followers.back(), request.data(), request.size()), static_cast<ssize_t>(request.size()));
+        ASSERT_EQ(recv(followers.back(), &first, 1, 0), 1);
+    }
+    EXPECT_NE(client().get("/v1/status").status, 200) << "no place";
+    for (const int follower : followers) close(follower);
+    EXPECT_TRUE(eventually([&] { return client().get("/v1/status").status == 200; }));
+}
+
 double cpu_seconds() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);

@@ -21,7 +21,7 @@ Hostile::Hostile(const HostileOptions& options) : options_(options), random_(opt
     // Some of all mischief, so that one kind does not always spoil the others; the honest two are what keeps it going.
     allowed_ = static_cast<unsigned>(random_.next()) | 1u << acknowledge | 1u << send_data;
     actions_left_ = static_cast<unsigned>(random_.between(50, 800));
-    port_ = static_cast<uint16_t>(random_.between(1024, 65535));
+    port_ = options.server ? uint16_t{8080} : static_cast<uint16_t>(random_.between(1024, 65535));
     scale_ = static_cast<uint8_t>(random_.below(8));
     timestamps_ = random_.chance(0.5);
     sack_ = random_.chance(0.8);
@@ -38,9 +38,9 @@ wire::OutboundSegment Hostile::segment(uint8_t flags, Seq seq) const {
     wire::OutboundSegment out;
     wire::TcpSegment& header = out.header;
     header.source = address();
-    header.destination = balancer_v4;
+    header.destination = peer_;
     header.source_port = port_;
-    header.destination_port = tcp_port;
+    header.destination_port = peer_port_;
     header.seq = seq.value;
     header.ack = flags & wire::tcp_ack ? rcv_nxt_.value : 0;
     header.flags = flags;
@@ -201,8 +201,37 @@ void Hostile::on_arp(const wire::ArpPacket& arp) {
     outgoing_.push_back(std::move(out));
 }
 
+/// A SYN, or a SYN-ACK.
+void Hostile::syn(uint8_t flags) {
+    wire::OutboundSegment out = segment(flags, iss_);
+    out.header.options.has_mss = out.header.options.has_window_scale = true;
+    out.header.options.mss = mss;
+    out.header.options.window_scale = scale_;
+    out.header.options.sack_permitted = sack_;
+    emit(out);
+}
+
+/// The only connection that a server takes; others get no answer.
+void Hostile::on_syn(const wire::TcpSegment& in) {
+    if (stage_ == Stage::closed) {
+        stage_ = Stage::open;
+        peer_ = in.destination == address() ? in.source : peer_;
+        peer_port_ = in.source_port;
+        irs_ = Seq{in.seq};
+        rcv_nxt_ = seen_ = irs_ + 1;
+        shown_edge_ = rcv_nxt_ + window_;
+        peer_scale_ = in.options.has_window_scale ? in.options.window_scale : 0;
+        timestamps_ = timestamps_ && in.options.has_timestamps;
+        ts_recent_ = in.options.ts_value;
+        peer_edge_ = iss_ + 1;
+    }
+    if (in.source_port == peer_port_ && Seq{in.seq} == irs_) syn(wire::tcp_syn | wire::tcp_ack);
+}
+
 void Hostile::on_segment(const wire::TcpSegment& in) {
     if (stage_ == Stage::gone || in.destination_port != port_) return;
+    if (options_.server && in.has(wire::tcp_syn)) return on_syn(in);
+    if (in.source_port != peer_port_) return;
     if (in.has(wire::tcp_rst)) {
         stage_ = Stage::gone;
         return;
@@ -244,13 +273,13 @@ void Hostile::on_segment(const wire::TcpSegment& in) {
 
 std::optional<TimeUs> Hostile::next_deadline(TimeUs now) {
     if (!outgoing_.empty()) return now;
-    if (stage_ == Stage::gone) return std::nullopt;
+    if (over()) return std::nullopt;
     return std::max(next_at_, now);
 }
 
 void Hostile::poll(TimeUs now, const FrameSink& send) {
     now_ = now;
-    if (stage_ != Stage::gone && now >= next_at_) {
+    if (!over() && now >= next_at_) {
         next_at_ = now + random_.between(100, random_.chance(0.02) ? 3'000'000 : 20'000);
         if (stage_ == Stage::open) {
             if (actions_left_-- == 0)
@@ -260,12 +289,7 @@ void Hostile::poll(TimeUs now, const FrameSink& send) {
         } else {
             next_at_ = now + us_per_s;
             stage_ = Stage::syn_sent;
-            wire::OutboundSegment syn = segment(wire::tcp_syn, iss_);
-            syn.header.options.has_mss = syn.header.options.has_window_scale = true;
-            syn.header.options.mss = mss;
-            syn.header.options.window_scale = scale_;
-            syn.header.options.sack_permitted = sack_;
-            emit(syn);
+            syn(wire::tcp_syn);
         }
     }
     std::vector<std::vector<uint8_t>> frames;

@@ -1,8 +1,9 @@
-// A TCP peer that breaks the rules: one raw connection to the balancer that acknowledges what was never sent or has not
-// come, shrinks its window, lies in SACK, reneges, overlaps its own data with other bytes, sends single bytes, leaves
-// holes as wide as the window, and at the end resets, vanishes, or finishes and never answers. Which of these a peer
-// does follows from its seed. It judges what it is sent: every byte by its place in the stream, nothing beyond any
-// window that it ever gave, no ACK of what it did not send, no window that moves back. One thread, virtual time.
+// A TCP peer that breaks the rules, a client or a server: one raw connection with the balancer that acknowledges what
+// was never sent or has not come, shrinks its window, lies in SACK, reneges, overlaps its own data with other bytes,
+// sends single bytes, leaves holes as wide as the window, and at the end resets, vanishes, or finishes and never
+// answers. Which of these a peer does follows from its seed. It judges what it is sent: every byte by its place in the
+// stream, nothing beyond any window that it ever gave, no ACK of what it did not send, no window that moves back. One
+// thread, virtual time.
 #pragma once
 
 #include <optional>
@@ -19,7 +20,8 @@ namespace millrace::sim {
 struct HostileOptions {
     uint8_t number = 1;  ///< last byte of its MAC and address 198.18.3.number
     uint64_t seed = 1;
-    uint64_t down_key = 0;  ///< of the stream that the server sends
+    uint64_t down_key = 0;  ///< of the stream that the other side sends
+    bool server = false;    ///< waits for a connection on port 8080, at 198.18.2.(100 + number)
 };
 
 class Hostile : public Node {
@@ -31,8 +33,13 @@ class Hostile : public Node {
     void poll(TimeUs now, const FrameSink& send) override;
 
     MacAddress mac() const { return {{2, 0, 0, 0, 3, options_.number}}; }
-    IpAddress address() const { return IpAddress::v4(198, 18, 3, options_.number); }
-    bool over() const { return stage_ == Stage::gone; }
+    IpAddress address() const { return address_of(options_.server, options_.number); }
+    static IpAddress address_of(bool server, uint8_t number) {
+        return server ? IpAddress::v4(198, 18, 2, static_cast<uint8_t>(100 + number))
+                      : IpAddress::v4(198, 18, 3, number);
+    }
+    /// A server that was never asked is over, too.
+    bool over() const { return stage_ == Stage::gone || (options_.server && stage_ == Stage::closed); }
     const std::vector<std::string>& violations() const { return violations_; }
     uint64_t actions() const { return actions_; }
     uint64_t bytes_seen() const { return bytes_seen_; }
@@ -68,6 +75,8 @@ class Hostile : public Node {
     void show(wire::OutboundSegment& out);
     void emit(const wire::OutboundSegment& out);
     void on_segment(const wire::TcpSegment& segment);
+    void on_syn(const wire::TcpSegment& in);
+    void syn(uint8_t flags);
     void on_arp(const wire::ArpPacket& arp);
     void last_act();
     void expect(bool holds, const char* what);
@@ -77,7 +86,8 @@ class Hostile : public Node {
     uint64_t keys_[2];
     unsigned allowed_;  ///< a bit per action
     unsigned actions_left_;
-    uint16_t port_;
+    IpAddress peer_ = balancer_v4;
+    uint16_t port_, peer_port_ = tcp_port;
     uint8_t scale_;
     bool timestamps_, sack_;
 

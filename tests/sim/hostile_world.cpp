@@ -19,6 +19,14 @@ HostileWorld::HostileWorld(uint64_t seed)
     const LinkOptions link{.loss = random_.chance(0.5) ? 0.01 : 0, .delay_us = random_.between(50, 10'000)};
     SnapshotBuilder config = balancer_config({Station::address_of(true, 1)}, random_.chance(0.3) ? 2 : 1);
     config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
+    const auto count = static_cast<uint8_t>(random_.between(1, 4));
+    hostile_servers_ = random_.chance(0.4);
+    for (uint8_t number = 1; hostile_servers_ && number <= count; ++number) {
+        const auto slot = static_cast<uint16_t>(config.servers.size());
+        config.servers.push_back(
+            {config.text("h" + std::to_string(slot)), Hostile::address_of(true, number), 8080, slot, uint16_t{1}, 1});
+    }
+    if (hostile_servers_) call_hostile_servers(config);
     balancer_ = std::make_unique<Balancer>(
         config, BalancerOptions{.seed = random_.next(), .ring_frames = static_cast<uint32_t>(random_.between(4, 256))},
         network_.now());
@@ -30,12 +38,22 @@ HostileWorld::HostileWorld(uint64_t seed)
     server_->listen(8080, [this](Peer& peer) { on_server(peer); });
     client_ = std::make_unique<Station>(
         network_, StationOptions{.number = 1, .server = false, .seed = random_.next(), .link = link, .tcp = {}});
-    const auto count = static_cast<uint8_t>(random_.between(1, 4));
     for (uint8_t number = 1; number <= count; ++number) {
-        hostile_.push_back(
-            std::make_unique<Hostile>(HostileOptions{.number = number, .seed = random_.next(), .down_key = down_key_}));
+        hostile_.push_back(std::make_unique<Hostile>(HostileOptions{
+            .number = number, .seed = random_.next(), .down_key = down_key_, .server = hostile_servers_}));
         network_.attach(*hostile_.back(), hostile_.back()->mac(), link);
     }
+}
+
+/// The raw listener leads to them, the other one to the honest server.
+void HostileWorld::call_hostile_servers(SnapshotBuilder& config) {
+    BackendRecord backend = config.backends[0];
+    backend.name = config.text("hostile");
+    backend.slot = 1;
+    backend.first_server = 1;
+    backend.server_count = static_cast<uint32_t>(config.servers.size()) - 1;
+    config.backends.push_back(backend);
+    config.http_routes[1].backend = 1;
 }
 
 /// Raw streams begin with an H, and get the stream down and a FIN; the honest clients speak HTTP.
@@ -57,16 +75,19 @@ void HostileWorld::check_end() {
     for (const Peer* peer : honest_)
         if (peer->received.size() - head_length(peer->received) != honest_bytes)
             fail("an honest client got " + std::to_string(peer->received.size()) + " bytes");
-    for (const auto& peer : server_->peers()) {
-        if (!peer->received.starts_with('H')) continue;
-        bytes_up_ += peer->received.size();
-        const auto sent_by = [&](const auto& hostile) {
-            for (size_t i = 0; i < peer->received.size(); ++i)
-                if (!hostile->may_stand(i, static_cast<uint8_t>(peer->received[i]))) return false;
-            return true;
-        };
-        if (!std::ranges::any_of(hostile_, sent_by)) fail("the server got bytes that no hostile peer sent there");
-    }
+    for (const auto& peer : server_->peers())
+        if (peer->received.starts_with('H')) check_hostile_stream(*peer);
+    for (const Peer* peer : callers_) check_hostile_stream(*peer);
+}
+
+void HostileWorld::check_hostile_stream(const Peer& peer) {
+    bytes_up_ += peer.received.size();
+    const auto sent_by = [&](const auto& hostile) {
+        for (size_t i = 0; i < peer.received.size(); ++i)
+            if (!hostile->may_stand(i, static_cast<uint8_t>(peer.received[i]))) return false;
+        return true;
+    };
+    if (!std::ranges::any_of(hostile_, sent_by)) fail("an honest peer got bytes that no hostile one sent there");
 }
 
 std::string HostileWorld::run() {
@@ -82,9 +103,17 @@ std::string HostileWorld::run() {
         peer.send("GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n");
         honest_.push_back(&peer);
     }
+    for (size_t i = 0; hostile_servers_ && i < hostile_.size(); ++i) {
+        callers_.push_back(&client_->connect(tcp_port, [](Peer& p) {
+            if (p.fin) p.shutdown();
+        }));
+        callers_.back()->send(down_);
+    }
+    const auto begun = [](const Peer* peer) { return peer->open_ || peer->end_; };
     const auto over = [&] {
         return !failure_.empty() || !balancer_->violations().empty() ||
-               (std::ranges::all_of(hostile_, [](const auto& h) { return h->over(); }) && balancer_->idle());
+               (std::ranges::all_of(hostile_, [](const auto& h) { return h->over(); }) &&
+                std::ranges::all_of(callers_, begun) && balancer_->idle());
     };
     const bool ended = network_.run(network_.now() + run_us_max, over);
     for (const std::string& violation : balancer_->violations()) fail(violation);

@@ -1,6 +1,7 @@
-// One seeded run of the balancer among hostile clients (hostile.h) and honest ones. The oracle: whatever the former do,
-// the latter get every byte, the server gets of a hostile stream only bytes that were sent for their place, each
-// relay's state is sound after every event, and in the end the balancer holds nothing.
+// One seeded run of the balancer among hostile peers (hostile.h) and honest ones: hostile clients of an honest server,
+// or honest clients of hostile servers. The oracle: whatever the former do, the honest clients of the honest server get
+// every byte, nobody gets of a hostile stream other bytes than were sent for their place, each relay's state is sound
+// after every event, and in the end the balancer holds nothing.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,9 @@ class HostileWorld {
     void add_to(HostileTotals& totals) const;
 
   private:
+    void call_hostile_servers(SnapshotBuilder& config);
     void on_server(Peer& peer);
+    void check_hostile_stream(const Peer& peer);
     void check_end();
     void fail(const std::string& what) {
         if (failure_.empty()) failure_ = what;
@@ -39,6 +42,8 @@ class HostileWorld {
     std::unique_ptr<Station> server_, client_;
     std::vector<std::unique_ptr<Hostile>> hostile_;
     std::vector<Peer*> honest_;
+    std::vector<Peer*> callers_;  ///< honest clients of hostile servers
+    bool hostile_servers_ = false;
     std::string failure_;
     uint64_t bytes_up_ = 0;
 };

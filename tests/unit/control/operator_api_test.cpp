@@ -78,7 +78,8 @@ TEST_F(ApiTest, CapturesAreOneAtATimeAndEndWithTheirReader) {
             ApiClient admin = client();
             admin.http().Get("/v1/capture/frames?seconds=60", [](const char*, size_t) { return true; });
         });
-        EXPECT_TRUE(eventually(running));
+        const auto from_both_workers = [&] { return client().get("/v1/capture").body["frames"] == 2; };
+        EXPECT_TRUE(eventually(from_both_workers));
         const Answer second = client().get("/v1/capture/frames");
         EXPECT_EQ(second.status, 409);
         EXPECT_NE(second.body["error"].get<std::string>().find("a capture runs already"), std::string::npos);

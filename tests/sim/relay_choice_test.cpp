@@ -219,8 +219,8 @@ TEST(RelayChoice, EjectedServersAreTriedWhenTheOthersFail) {
     scene.expect_idle();
 }
 
-TEST(RelayChoice, FailedUpgradesEject) {
-    for (const char* answer : {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", ""}) {
+TEST(RelayChoice, UpgradesWithoutAWellFormedAnswerEject) {
+    for (const char* answer : {"nonsense\r\n\r\n", ""}) {
         Scene scene(2);
         scene.config.backends[0].eject_after = 2;
         scene.config.backends[0].upgrade_timeout_ms = 500;
@@ -233,6 +233,20 @@ TEST(RelayChoice, FailedUpgradesEject) {
         EXPECT_EQ(good.peers().size(), 8u);
         scene.expect_idle();
     }
+}
+
+// A client chooses the URL, and an application may answer some of them with an error of its own.
+TEST(RelayChoice, WellFormedRefusalsOfUpgradesDontEject) {
+    Scene scene(2);
+    scene.config.backends[0].eject_after = 1;
+    scene.start();
+    scene.server(1, answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"));
+    Station& good = scene.server(2, answering(upgrade_answer(), true));
+    for (int i = 0; i < 10; ++i) scene.exchange(upgrade_request("/"));
+    EXPECT_EQ(scene.balancer->stats().servers[0].ejections, 0u);
+    EXPECT_EQ(scene.balancer->stats().servers[0].upgrade_failures, 5u);
+    EXPECT_EQ(good.peers().size(), 5u);
+    scene.expect_idle();
 }
 
 TEST(RelayChoice, OrdinaryRequestsNeverEject) {

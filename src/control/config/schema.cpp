@@ -409,7 +409,8 @@ const TableSchema<Ejection>& ejection_schema() {
          "Passive health: servers that fail live connections are left out for a while.",
          {}},
         {integer_key("consecutive_failures", &E::consecutive_failures, 0, eject_after_max,
-                     "Failed connects and bad upgrades in a row, seen by one worker, that eject a server; 0: never.")
+                     "Failures in a row, seen by one worker, that eject a server: of connecting, and of WebSocket "
+                     "handshakes without a well-formed answer in time; 0: never.")
              .unit("failures"),
          duration_key("duration", &E::duration_ms, millisecond, 1, timeout_ms_max, "How long it stays ejected.")});
     return schema;

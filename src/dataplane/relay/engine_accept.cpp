@@ -64,7 +64,7 @@ void Engine::on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSeg
 
 void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     const config::Listener* listener = config_->find_listener(entry.local, entry.local_port);
-    const bool scarce = shard.shortage() >= Shortage::scarce;
+    const bool scarce = listener != nullptr && shard.shortage() >= Shortage::scarce;
     if (scarce) ++stats_.worker.refused_for_memory;
     const std::optional<Ref> made = listener == nullptr || scarce ? std::nullopt : make_relay(shard);
     if (!made) {

@@ -238,8 +238,9 @@ void Engine::count_success(uint16_t slot) {
     servers_[slot].consecutive_failures = 0;
 }
 
-/// An ordinary request never counts against its server: how its answer looks and how long it takes is up to the URL and
-/// the body that the client chose, and no client shall be able to eject a server.
+/// A handshake that got no well-formed answer in time. An ordinary request never counts against its server: how its
+/// answer looks and how long it takes is up to the URL and the body that the client chose, and no client shall be able
+/// to eject a server. For the same reason a well-formed refusal of a handshake does not count: whoever sends it lives.
 void Engine::count_bad_upgrade(Ref r) {
     const Setup& setup = setup_of(r);
     if (setup.kind != http::RequestKind::websocket) return;

@@ -71,10 +71,8 @@ void Engine::pass_response(Ref r, const http::ResponseHead& response, uint32_t h
     const uint16_t slot = r.relay.server_slot;
     server_stats(slot).upgrade_time.add(now_ - setup.started);
     setup.http_status = response.status;
-    if (response.status >= 500)
-        count_bad_upgrade(r);
-    else
-        count_success(slot);
+    if (response.status >= 500 && setup.kind == http::RequestKind::websocket) ++server_stats(slot).upgrade_failures;
+    count_success(slot);
     setup.response_head_length = head_length;
     if (response.is_switching()) {
         const bool extensions = response.fields.find(http::FieldId::sec_websocket_extensions) != nullptr;

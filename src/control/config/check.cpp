@@ -236,6 +236,7 @@ void Checker::check_interfaces() {
 
 void Checker::check_addresses() {
     std::map<IpAddress, std::string> first;
+    std::map<std::tuple<IpAddress, uint8_t>, std::pair<size_t, std::string>> networks;
     for (size_t i = 0; i < config_.interfaces.size(); ++i) {
         addresses_known_ = addresses_known_ && !config_.interfaces[i].addresses.empty();
         for (size_t j = 0; j < config_.interfaces[i].addresses.size(); ++j) {
@@ -247,6 +248,16 @@ void Checker::check_addresses() {
             if (!is_new)
                 error(path, "address " + to_string(address) + " stands on " + line(known->second) +
                                 " already; give each address to one interface");
+            // What goes to a network leaves by one interface; the other one's neighbours would never be reached. A
+            // prefix of full length holds no neighbour.
+            const uint8_t length = config_.interfaces[i].addresses[j].prefix_length;
+            if (!is_new || length == (address.is_v4() ? 32 : 128)) continue;
+            const IpAddress network = network_of(address, length);
+            const auto [owner, first_owner] = networks.try_emplace({network, length}, i, path);
+            if (!first_owner && owner->second.first != i)
+                error(path, "network " + to_string(network) + "/" + std::to_string(length) +
+                                " belongs to the interface of " + line(owner->second.second) +
+                                " already; give each interface networks of its own");
         }
     }
 }

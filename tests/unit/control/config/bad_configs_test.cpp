@@ -136,6 +136,8 @@ device = "eth1")",
      R"(14:14: "224.0.0.1/24" can't be the address of a host; write one of ours, as "198.18.0.1/24")"},
     {R"(addresses = ["198.18.1.1/24"])", R"(addresses = ["198.18.1.1/24", "198.18.0.1/24"])",
      R"(14:31: address 198.18.0.1 stands on line 9 already; give each address to one interface)"},
+    {R"("198.18.1.1/24"])", R"("198.18.1.1/24", "198.18.0.9/24"])",
+     R"(14:31: network 198.18.0.0/24 belongs to the interface of line 9 already; give each interface networks of its own)"},
     {R"(device = "eth1")", R"(device = "eth1"
 vlan = 4095)",
      R"(9:8: "vlan" is 4095; it must be 0 to 4094)"},

@@ -3,9 +3,9 @@
 // is destroyed when every worker has.
 //
 // Relays outlive configurations, so what a relay pins is a slot: the tables by slot keep the entries of a listener or
-// server that a newer configuration no longer has. Local addresses keep their ids likewise, but one that a
-// configuration no longer has is given up at once (another host may have it now): nothing is received on it any more,
-// and its connections end by their timeouts.
+// server that a newer configuration no longer has. Local addresses keep their ids likewise: one that a
+// configuration no longer has takes no new connection and is answered for only to those who know us by it (another host
+// may have it now), but its connections go on.
 #pragma once
 
 #include <memory>

@@ -83,7 +83,10 @@ TEST(FrameFilter, LooksThroughTagsAndHeaders) {
 }
 
 TEST(FrameFilter, ReadsNothingBehindTheEnd) {
-    for (const Bytes& frame : {tcp_v4, tcp_v6, udp_v4, echo_v4, arp, raw_tcp_frame_v4({}, {}, {.tag = 7})})
+    RawIp options = raw_v6(0);
+    options.between = {6, 0, 1, 4, 0, 0, 0, 0};
+    for (const Bytes& frame :
+         {tcp_v4, tcp_v6, udp_v4, echo_v4, arp, raw_tcp_frame_v4({}, {}, {.tag = 7}), raw_tcp_frame_v6({}, options)})
         for (size_t length = 0; length <= frame.size(); ++length)
             shown("host 198.18.0.9 or port 1 or tcp and arp or icmp",
                   Bytes(frame.begin(), frame.begin() + static_cast<long>(length)));

@@ -82,18 +82,19 @@ static_assert(sizeof(TcpRecord) == 8);
 
 /// Process-wide settings; they take effect at the start of the dataplane, not at reload.
 struct DataplaneRecord {
-    uint16_t cores[worker_max];  ///< one worker on each
-    uint16_t core_count;         ///< 1…worker_max
-    uint16_t shard_count;        ///< power of two, 1…shard_max, at least core_count
-    uint32_t relays_max;         ///< over all shards
-    uint64_t chunk_bytes_max;    ///< payload memory over all shards
-    uint32_t half_open_max;      ///< connections in their handshake, over all shards
-    uint32_t time_wait_max;      ///< over all shards
-    uint32_t idle_sleep_us;      ///< sleep of a worker that has long found nothing; 0 = poll always
-    uint32_t send_queue_bytes;   ///< most payload that waits toward one side of a relay
-    uint8_t huge_pages;          ///< 1: EAL and regions use huge pages
+    uint16_t cores[worker_max];     ///< one worker on each
+    uint16_t core_count;            ///< 1…worker_max
+    uint16_t shard_count;           ///< power of two, 1…shard_max, at least core_count
+    uint32_t relays_max;            ///< over all shards
+    uint64_t chunk_bytes_max;       ///< payload memory over all shards
+    uint32_t half_open_max;         ///< connections in their handshake, over all shards
+    uint32_t time_wait_max;         ///< over all shards
+    uint32_t idle_sleep_us;         ///< sleep of a worker that has long found nothing; 0 = poll always
+    uint32_t send_queue_bytes;      ///< most payload that waits for one side, where the path is not known to need more
+    uint32_t send_queue_max_bytes;  ///< most payload that waits for one side or is on its way there
+    uint8_t huge_pages;             ///< 1: EAL and regions use huge pages
     SynCookies syn_cookies;
-    uint8_t reserved[6];
+    uint8_t reserved[2];
     TcpRecord tcp;
 };
 static_assert(sizeof(DataplaneRecord) == 176);

@@ -152,6 +152,8 @@ class RecordChecker {
                rule(d.idle_sleep_us <= idle_sleep_us_max, "idle sleep out of range") &&
                rule(in_range(d.send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max),
                     "send queue out of range") &&
+               rule(in_range(d.send_queue_max_bytes, send_queue_bytes_min, send_queue_bytes_max),
+                    "send queue maximum out of range") &&
                rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1") &&
                rule(d.syn_cookies <= SynCookies::always, "unknown syn_cookies") && check_tcp(d.tcp);
     }

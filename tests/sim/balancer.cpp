@@ -65,6 +65,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.time_wait_max = 1024;
     b.dataplane.send_queue_bytes = 64u << 10;
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
+    b.dataplane.send_queue_max_bytes = 512u << 10;
     InterfaceRecord interface {};
     interface.name = b.text("front");
     interface.device = b.text("veth0");
@@ -125,7 +126,7 @@ Balancer::Balancer(const SnapshotBuilder& config, const BalancerOptions& options
         std::fprintf(stderr, "the simulated configuration is refused: %s\n", error.c_str());
         std::abort();
     }
-    send_queue_bytes_ = config.dataplane.send_queue_bytes;
+    send_queue_bytes_ = std::max(config.dataplane.send_queue_bytes, config.dataplane.send_queue_max_bytes);
     make_shards(now);
     make_workers();
     attach_control();

@@ -19,6 +19,7 @@ HostileWorld::HostileWorld(uint64_t seed)
     const LinkOptions link{.loss = random_.chance(0.5) ? 0.01 : 0, .delay_us = random_.between(50, 10'000)};
     SnapshotBuilder config = balancer_config({Station::address_of(true, 1)}, random_.chance(0.3) ? 2 : 1);
     config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
+    config.dataplane.send_queue_max_bytes = uint32_t{16384} << random_.below(8);
     const auto count = static_cast<uint8_t>(random_.between(1, 4));
     hostile_servers_ = random_.chance(0.4);
     for (uint8_t number = 1; hostile_servers_ && number <= count; ++number) {

@@ -292,7 +292,7 @@ TEST(RelayLimits, SlowHeadsCostOneBufferEach) {
     for (int i = 0; i < 20; ++i)
         client.connect(http_port).send("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(16'000, 'a'));
     scene.run(1);
-    EXPECT_LE(scene.chunk_bytes_most, 20u * (16'512 + 256));
+    EXPECT_LE(scene.chunk_bytes_most, 20u * (16'512 + 512));
     scene.expect_idle(20);  // 408 for all of them
     for (const auto& peer : client.peers()) EXPECT_EQ(status_of(peer->received), 408);
 }
@@ -349,7 +349,7 @@ TEST(RelayLimits, FullRelayTableResets) {
 /// One shard with little chunk memory.
 void make_memory_short(Scene& scene, uint32_t slabs, uint32_t send_queue_bytes) {
     scene.config.dataplane.chunk_bytes_max = 1 << 20;
-    scene.config.dataplane.send_queue_bytes = send_queue_bytes;
+    scene.config.dataplane.send_queue_bytes = scene.config.dataplane.send_queue_max_bytes = send_queue_bytes;
     scene.config.dataplane.shard_count = 1;
     scene.config.dataplane.relays_max = 1024;
     scene.options.chunk_bytes = slabs * 65536ull;

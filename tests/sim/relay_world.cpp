@@ -49,6 +49,7 @@ void RelayWorld::plan_network() {
     SnapshotBuilder config = balancer_config(addresses, random_.chance(0.3) ? 2 : 1);
     config.local_addresses.push_back({balancer_v6, 0, 64, {}});
     config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
+    config.dataplane.send_queue_max_bytes = uint32_t{16384} << random_.below(8);
     config.backends[0].algorithm = static_cast<Algorithm>(random_.below(4));
     if (random_.chance(0.3)) config.dataplane.syn_cookies = SynCookies::always;
     config.backends[0].connect_timeout_ms = 60'000;

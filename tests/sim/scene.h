@@ -45,6 +45,14 @@ struct Scene {
                     .tcp = {},
                     .receive_buffer_bytes = receive_buffer_bytes});
     }
+    /// Far away, with buffers for a long fat path.
+    Station& far_client(int number, TimeUs delay_us) {
+        StationOptions far{
+            .number = static_cast<uint8_t>(number), .seed = static_cast<uint64_t>(number), .link = link, .tcp = {}};
+        far.link.delay_us = delay_us;
+        far.tcp.receive_window_bytes = far.receive_buffer_bytes = far.send_queue_bytes = 2 << 20;
+        return add(far);
+    }
     /// `handler` is called for each connection at every change; without one it only accepts.
     Station& server(
         int number = 1, Station::Handler handler = [](Peer&) {}) {

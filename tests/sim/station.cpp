@@ -59,6 +59,7 @@ Station::Station(Network& network, const StationOptions& options)
     host.gateway = balancer_mac;
     host.tcp = options.tcp;
     host.receive_buffer_bytes = options.receive_buffer_bytes;
+    host.send_queue_bytes = options.send_queue_bytes;
     host.seed = options.seed;
     host_ = std::make_unique<Host>(host, *this);
     network.attach(*host_, mac_, options.link);

@@ -61,6 +61,7 @@ struct StationOptions {
     LinkOptions link;
     tcp::Options tcp;
     uint32_t receive_buffer_bytes = 65535;
+    uint32_t send_queue_bytes = 65535;
 };
 
 class Station : public Application {

@@ -37,6 +37,7 @@ Json dataplane_json(const Dataplane& d) {
             {"time_wait_max", d.time_wait_max},
             {"idle_sleep", format_duration_us(d.idle_sleep_us)},
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
+            {"send_queue_max", format_size_bytes(d.send_queue_max_bytes)},
             {"huge_pages", d.huge_pages},
             {"tcp", tcp_json(d.tcp)}};
 }

@@ -32,6 +32,7 @@ struct Dataplane {
     uint32_t time_wait_max = 262'144;
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
+    uint32_t send_queue_max_bytes = 4u << 20;
     bool huge_pages = false;
     Tcp tcp;
 };

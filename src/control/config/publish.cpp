@@ -130,6 +130,7 @@ void Publisher::put_dataplane() {
     to.time_wait_max = from.time_wait_max;
     to.idle_sleep_us = from.idle_sleep_us;
     to.send_queue_bytes = from.send_queue_bytes;
+    to.send_queue_max_bytes = from.send_queue_max_bytes;
     to.huge_pages = from.huge_pages;
     to.tcp = {.congestion_control = from.tcp.congestion_control,
               .idle_restart = from.tcp.idle_restart,

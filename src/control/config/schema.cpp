@@ -97,7 +97,11 @@ const TableSchema<Dataplane>& dataplane_schema() {
          duration_key("idle_sleep", &D::idle_sleep_us, microsecond, 0, idle_sleep_us_max,
                       "Sleep of a worker that has long found nothing to do; \"0s\" polls always."),
          size_key("send_queue", &D::send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max,
-                  "Most payload that waits toward one side of a relay; a slow reader stops its sender beyond it."),
+                  "Payload that waits toward one side of a relay; a slow reader stops its sender beyond it."),
+         size_key(
+             "send_queue_max", &D::send_queue_max_bytes, send_queue_bytes_min, send_queue_bytes_max,
+             "Most payload that waits toward one side or is on its way there. Between send_queue and this, buffers "
+             "follow what the paths prove to carry in a round trip."),
          boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved."),
          table_key("tcp", &D::tcp, tcp_schema())});
     return schema;

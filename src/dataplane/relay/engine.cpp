@@ -37,6 +37,9 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
     tcp_options_.mss_v4 = static_cast<uint16_t>(mtu - 40);
     tcp_options_.mss_v6 = static_cast<uint16_t>(mtu - 60);
     tcp_options_.receive_window_bytes = snapshot.dataplane().send_queue_bytes;
+    tcp_options_.receive_window_max_bytes = snapshot.dataplane().send_queue_max_bytes;
+    const uint32_t largest = std::max(tcp_options_.receive_window_bytes, tcp_options_.receive_window_max_bytes);
+    while (65535u << tcp_options_.window_scale < largest) ++tcp_options_.window_scale;
     tcp_options_.syn_cookies = snapshot.dataplane().syn_cookies;
     const TcpRecord& tcp = snapshot.dataplane().tcp;
     tcp_options_.congestion_control = tcp.congestion_control;
@@ -65,7 +68,9 @@ tcp::Context Engine::context(Shard& shard) {
             .counters = stats_.worker.tcp,
             .secrets = shard.secrets,
             .challenges = challenges_,
-            .now = now_};
+            .now = now_,
+            .buffers_may_grow = shard.shortage() == Shortage::none,
+            .out_of_order_held = shard.shortage() < Shortage::low};
 }
 
 // xorshift64*: spreads choices, guards nothing.

@@ -207,7 +207,7 @@ class Engine {
     uint32_t receive_space(Ref r, Side side);
 
     // engine_memory.cpp
-    uint32_t queue_limit(const Shard& shard) const;
+    uint32_t relay_space(Ref r, Side side);
     size_t enqueue(Ref r, Side to, std::span<const uint8_t> bytes);
     uint32_t stalled_bytes(Ref r);
     void relieve(Shard& shard);

@@ -2,11 +2,13 @@
 // that sends a head without its end, holds some of it for as long as it likes; so few peers could take it all. With
 // less and less of it free (Shortage):
 //
-//   1/4   the windows that we advertise shrink in proportion: bulk slows down, nobody is harmed. What was advertised
-//         before is kept.
+//   1/2   no buffer grows any more beyond the size that it has (tcp/receive_window.h tells when one does).
+//   1/4   what may wait for one peer goes back to the first size, what is in flight included, and then shrinks in
+//         proportion, and the windows that we advertise with it: bulk slows down, nobody is harmed. What was advertised
+//         before is kept. What comes out of order is held no more, since its senders could let it wait for ever; it
+//         comes again.
 //   1/8   new clients are reset, and relays give way, the largest of some hundred each millisecond, that hold payload
-//   for
-//         a peer which has accepted nothing through several timeouts, or whose request is not whole after a second.
+//         for a peer which has accepted nothing through several timeouts, or whose request is not whole after a second.
 //   1/16  the rest is for heads and for relays that hold little: who holds more gets nothing more. Payload that comes
 //         all the same is not acknowledged, and its sender sends it again.
 //
@@ -16,6 +18,7 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/relay/engine.h"
+#include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/sender.h"
 
 namespace millrace::relay {
@@ -28,12 +31,22 @@ constexpr TimeUs head_grace_us = us_per_s;
 
 }  // namespace
 
-/// The most that may wait for one peer; windows are cut to it.
-uint32_t Engine::queue_limit(const Shard& shard) const {
-    const uint32_t limit = tcp_options_.receive_window_bytes;
-    if (shard.shortage() == Shortage::none) return limit;
-    const uint64_t share = limit * shard.chunks.bytes_free() / (shard.chunks.bytes_total() / 4);
-    return std::clamp<uint32_t>(static_cast<uint32_t>(share), std::min(small_queue_bytes, limit), limit);
+/// How many more bytes may come from `side`: what waits for the other one to be sent is bounded by what a window toward
+/// `side` is worth, and that together with what is on its way there by the maximum.
+uint32_t Engine::relay_space(Ref r, Side side) {
+    const tcp::Endpoint to = r.relay.endpoint(other(side));
+    uint32_t limit = tcp_options_.receive_window_bytes, bound = limit;
+    if (r.shard.shortage() < Shortage::low) {
+        limit = tcp::receive_limit(context(r.shard), r.relay.endpoint(side));
+        bound = std::max(limit, tcp_options_.receive_window_max_bytes);
+    } else {
+        const store::ChunkStore& chunks = r.shard.chunks;
+        const auto share = static_cast<uint32_t>(limit * chunks.bytes_free() / (chunks.bytes_total() / 4));
+        limit = bound = std::clamp(share, std::min(small_queue_bytes, limit), limit);
+    }
+    if (fault(Fault::relay_window_ignores_queue)) return limit;
+    const uint32_t unsent = tcp::unsent_bytes(to), queued = tcp::send_queue_bytes(to.warm);
+    return std::min(limit - std::min(unsent, limit), bound - std::min(queued, bound));
 }
 
 /// Appends to a side's send queue; returns how many bytes were taken.

@@ -91,11 +91,7 @@ uint32_t Engine::receive_space(Ref r, Side side) {
             return store::chunk_payload_max - (buffer == store::no_chunk ? 0 : r.shard.chunks.header(buffer).length);
         }
     }
-    const tcp::Endpoint to = r.relay.endpoint(other(side));
-    const uint32_t queued = tcp::send_queue_bytes(to.warm);
-    const uint32_t limit = queue_limit(r.shard);
-    if (fault(Fault::relay_window_ignores_queue)) return limit;
-    return queued < limit ? limit - queued : 0;
+    return relay_space(r, side);
 }
 
 }  // namespace millrace::relay

@@ -45,7 +45,8 @@ struct FlowValue {
 /// How short of chunk memory a shard is (engine_memory.cpp has the policy).
 enum class Shortage : uint8_t {
     none,
-    low,     ///< less than a quarter is free: windows shrink
+    near,    ///< less than half is free: no buffer grows any more
+    low,     ///< less than a quarter: buffers go back to their first size, and windows shrink
     scarce,  ///< less than an eighth: nobody new, and who accepts nothing gives way
     dire,    ///< less than a sixteenth: kept for heads and small pushes
 };
@@ -60,7 +61,7 @@ struct Shard {
 
     Shortage shortage() const {
         const uint64_t free = chunks.bytes_free(), total = chunks.bytes_total();
-        if (free >= total / 4) return Shortage::none;
+        if (free >= total / 4) return free >= total / 2 ? Shortage::none : Shortage::near;
         return free >= total / 8 ? Shortage::low : free >= total / 16 ? Shortage::scarce : Shortage::dire;
     }
 

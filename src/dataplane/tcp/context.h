@@ -31,6 +31,8 @@ struct Context {
     const Secrets& secrets;
     ChallengeBudget& challenges;
     TimeUs now;
+    bool buffers_may_grow = true;   ///< false: chunk memory is not plentiful
+    bool out_of_order_held = true;  ///< false: it is short, so what comes out of order must come again
 };
 
 /// A borrowed callable: valid only during the call that it is passed to.

@@ -143,6 +143,13 @@ inline Seq send_queue_end(Endpoint ep) {
     return ep.hot.snd_una + ep.warm.queued + (syn_unacknowledged(ep.hot) ? 1 : 0) - (fin_acknowledged ? 1 : 0);
 }
 
+/// Bytes of the send queue that were never sent.
+inline uint32_t unsent_bytes(Endpoint ep) {
+    if (syn_unacknowledged(ep.hot)) return ep.warm.queued;
+    const Seq end = send_queue_end(ep);
+    return end > ep.hot.snd_nxt ? end - ep.hot.snd_nxt : 0;
+}
+
 inline uint32_t in_flight(const EndpointHot& hot) {
     return hot.snd_nxt - hot.snd_una;
 }

@@ -18,6 +18,7 @@ void trim_extension(const Context& ctx, Endpoint ep) {
     const Extension* state = extension(ctx, ep);
     if (state == nullptr || state->reassembly != store::no_chunk || state->fin_waiting != 0) return;
     if (state->duplicate_left != state->duplicate_right || challenge_remembered(ctx, *state)) return;
+    if (state->measuring != 0) return;
     if (ep.hot.has(flag_fast_recovery) || ep.hot.has(flag_rto_recovery) || state->recovery.in_use()) return;
     const store::ChunkId id = ep.warm.extension;
     ep.warm.extension = store::no_chunk;

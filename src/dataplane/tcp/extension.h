@@ -23,8 +23,13 @@ struct Extension {
     uint8_t recent_count;
     uint8_t challenged;      ///< a challenge ACK was sent at challenged_ms
     uint32_t challenged_ms;  ///< low 32 bits of milliseconds
+    uint8_t measuring;       ///< bulk arrives, and its rate is being measured
+    uint8_t quick_acks;      ///< so many more segments are acknowledged at once; counts with `measuring`
     uint8_t fin_waiting;     ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
     Seq fin_seq;
+    uint32_t receive_limit;   ///< largest window to advertise; counts with `measuring` (receive_window.h)
+    Seq measured_from;        ///< rcv_nxt when the present measurement began, at
+    uint32_t measured_since;  ///< low 32 bits of microseconds
     RecoveryState recovery;
 };
 static_assert(sizeof(Extension) <= 240 && std::is_trivially_copyable_v<Extension>);

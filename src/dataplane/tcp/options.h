@@ -31,8 +31,10 @@ struct Options {
     bool restart_after_idle = true;         ///< lower the window after a pause (RFC 5681 §4.1)
     CongestionControl congestion_control = CongestionControl::cubic;  ///< RFC 9438 or RFC 5681
     uint16_t syn_window_bytes = 65535;      ///< most that a SYN or SYN-ACK advertises: what the peer may send at once
-    uint32_t receive_window_bytes = 65535;  ///< largest window ever advertised; also bounds what waits out of order
-    uint16_t reassembly_chunks_max = 128;   ///< chunks that one connection may hold out of order
+    uint32_t receive_window_bytes = 65535;  ///< largest window advertised on a path that needs no more
+    uint32_t receive_window_max_bytes = 0;  ///< largest window ever advertised; a smaller value than above: that one
+    uint16_t reassembly_chunks_max = 128;   ///< chunks that one connection may hold out of order, with a window of
+                                            ///< receive_window_bytes; the more for larger ones
     uint16_t ack_delay_ms = 40;             ///< longest wait of an ACK, 0…500 (RFC 9293 §3.8.6.3)
     uint16_t path_mtu_min = 552;            ///< below it no message leads (path_mtu.h); IPv4, bytes of packet
     uint32_t time_wait_ms = 60'000;         ///< 2 MSL (RFC 9293 §3.4.2), MSL taken as 30 s

@@ -39,12 +39,15 @@ uint32_t units_of(const ChunkHeader& header) {
 /// A chunk for the next `wanted` bytes behind `previous`, or no_chunk. Bytes that continue a run get twice the room of
 /// the chunk before them, so that a long run is a short list: every look at the list walks it.
 ChunkId allocate(const Context& ctx, Extension& state, size_t wanted, uint32_t previous_room) {
-    if (state.reassembly_chunks >= ctx.options.reassembly_chunks_max) return no_chunk;
+    if (!ctx.out_of_order_held) return no_chunk;
+    const uint32_t window = std::max(ctx.options.receive_window_bytes, state.receive_limit);
+    const uint32_t more = (window - ctx.options.receive_window_bytes) / run_chunk_payload;
+    if (state.reassembly_chunks >= ctx.options.reassembly_chunks_max + more) return no_chunk;
     wanted = std::max<size_t>(wanted, std::min(2 * previous_room, run_chunk_payload));
     const ChunkId id = ctx.chunks.allocate(static_cast<uint32_t>(std::min<size_t>(wanted, store::chunk_payload_max)));
     if (id == no_chunk) return no_chunk;
     const uint32_t units = state.reassembly_units + units_of(ctx.chunks.header(id));
-    if (units > ctx.options.receive_window_bytes / 128 + run_chunk_payload / 128) {
+    if (units > (window + more * run_chunk_payload / 4) / 128 + run_chunk_payload / 128) {
         ctx.chunks.free(id);
         return no_chunk;
     }

@@ -1,7 +1,7 @@
 // Payload that arrived out of order (RFC 9293 §3.10.7.4, "segments with higher beginning sequence numbers SHOULD be
 // held"). Chunks in ascending, disjoint order hang off the extension; what is stored first is kept, later copies of the
 // same bytes are cut away. Bounded by the advertised window (the caller trims), options.reassembly_chunks_max, and in
-// memory by about options.receive_window_bytes; what does not fit is dropped (counted) and will be sent again, since
+// memory by about receive_limit(); what does not fit is dropped (counted) and will be sent again, since
 // nothing here has been acknowledged, though a SACK may have told of it (RFC 2018 §8 allows that). Internal to tcp/.
 #pragma once
 

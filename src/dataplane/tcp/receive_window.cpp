@@ -5,14 +5,60 @@
 #include "dataplane/base/fault.h"
 
 namespace millrace::tcp {
+namespace {
 
-Seq receive_window_edge(const Options& options, const EndpointHot& hot, uint32_t receive_space) {
-    const uint32_t limit = std::min(options.receive_window_bytes, 65535u << hot.receive_scale());
+constexpr uint32_t measured_us_min = 10'000;
+constexpr uint32_t silence_us_min = 500'000;
+/// On shorter paths the first window is enough for what a connection can carry.
+constexpr uint32_t measured_rtt_us_min = 1'000;
+
+}  // namespace
+
+void receive_window_measure(const Context& ctx, Endpoint ep, bool bulk) {
+    Extension* state = extension(ctx, ep);
+    const bool measuring = state != nullptr && state->measuring != 0;
+    const uint32_t floor = ctx.options.receive_window_bytes, bound = ctx.options.receive_window_max_bytes;
+    const uint32_t rtt_us = ep.warm.min_rtt_us;
+    const uint32_t now_us = static_cast<uint32_t>(ctx.now);
+    if (!measuring) {
+        if (!bulk || bound <= floor || rtt_us < measured_rtt_us_min || !ctx.buffers_may_grow) return;
+        state = ensure_extension(ctx, ep);
+        if (state == nullptr) return;  // memory is short: no time to grow
+        state->measuring = 1;
+    } else {
+        const uint32_t interval_us = std::max(rtt_us, measured_us_min);
+        const uint32_t elapsed_us = now_us - state->measured_since;
+        if (elapsed_us < interval_us) return;
+        const uint64_t carried = uint64_t{ep.hot.rcv_nxt - state->measured_from} * rtt_us / elapsed_us;
+        const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(2 * carried, bound));
+        if (wanted > std::max(state->receive_limit, floor) && ctx.buffers_may_grow) {
+            // Half as much again: a sender in slow start is already faster than what was measured.
+            state->receive_limit = std::min(wanted + wanted / 2, bound);
+        } else if (wanted < state->receive_limit) {
+            state->receive_limit -= (state->receive_limit - wanted) / 8;
+        }
+    }
+    state->measured_since = now_us;
+    state->measured_from = ep.hot.rcv_nxt;
+}
+
+void receive_window_rest(const Context& ctx, Endpoint ep) {
+    Extension* state = extension(ctx, ep);
+    if (state == nullptr || state->measuring == 0) return;
+    const uint32_t silence_us = std::max(8 * ep.warm.min_rtt_us, silence_us_min);
+    if (static_cast<uint32_t>(ctx.now) - state->measured_since < silence_us) return;
+    state->measuring = state->quick_acks = 0;
+    state->receive_limit = 0;
+}
+
+Seq receive_window_edge(const Context& ctx, Endpoint ep, uint32_t receive_space) {
+    const EndpointHot& hot = ep.hot;
+    const uint32_t limit = std::min(receive_limit(ctx, ep), 65535u << hot.receive_scale());
     const uint32_t space = std::min(receive_space, limit);
     if (fault(Fault::tcp_window_shrinks)) return hot.rcv_nxt + space;
     const uint32_t promised = receive_window(hot);
     const uint32_t step =
-        fault(Fault::tcp_silly_window) ? 1 : std::min<uint32_t>(hot.mss, options.receive_window_bytes / 2);
+        fault(Fault::tcp_silly_window) ? 1 : std::min<uint32_t>(hot.mss, ctx.options.receive_window_bytes / 2);
     return space >= promised + step ? hot.rcv_nxt + space : hot.rcv_adv;
 }
 

@@ -19,6 +19,9 @@ namespace {
 /// RFC 7323 §5.5: a ts_recent older than 24 days says nothing.
 constexpr uint32_t ts_recent_age_max_ms = 24u * 24 * 3600 * 1000;
 
+/// Segments as large are those of a sender with more to send than fits into one.
+constexpr size_t bulk_segment_min = 500;
+
 void challenge(const Context& ctx, Endpoint ep) {
     if (challenge_allowed(ctx, ep)) ep.hot.set(flag_ack_pending);
 }
@@ -187,12 +190,26 @@ void owe_duplicate_ack(const Context& ctx, Endpoint ep) {
     if (ep.hot.duplicate_acks_owed < 7) ++ep.hot.duplicate_acks_owed;
 }
 
+/// Bulk after a loss: the sender's window is small now and grows with the ACKs, and the last of its segments must not
+/// wait for a second one that it may not send (RFC 5681 §4.2 asks for the ACKs within the gap, and allows these).
+bool quick_ack_due(const Context& ctx, Endpoint ep, bool in_gap) {
+    constexpr uint8_t segments_after_gap = 16;
+    Extension* state = extension(ctx, ep);
+    if (state == nullptr || state->measuring == 0) return false;
+    if (in_gap) state->quick_acks = segments_after_gap;
+    if (state->quick_acks == 0) return false;
+    --state->quick_acks;
+    return true;
+}
+
 /// In-order payload and FIN.
 void accept_next(const Context& ctx, Endpoint ep, const Text& text, Seq fin_seq, Consumer consume, Events& events) {
     // A segment before others that wait may fill their hole: the peer's recovery goes on with this ACK (RFC 5681 §4.2).
     const bool held = reassembly_waits(ctx, ep);
+    const bool bulk = ep.hot.ack_delayed != 0 && text.payload.size() >= bulk_segment_min;
     const bool all = accept_in_order(ctx, ep, text.payload, consume, events);
-    delay_ack(ctx, ep, text.ack_now || held || !all);
+    receive_window_measure(ctx, ep, bulk);
+    delay_ack(ctx, ep, quick_ack_due(ctx, ep, held) || text.ack_now || held || !all);
     bool fin_now = all && text.fin && ep.hot.rcv_nxt == fin_seq;
     if (Extension* state = extension(ctx, ep)) {
         fin_now |= state->fin_waiting != 0 && state->fin_seq == ep.hot.rcv_nxt;

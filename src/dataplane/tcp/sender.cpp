@@ -27,7 +27,7 @@ class Flush {
         : ctx_(ctx),
           ep_(ep),
           hot_(ep.hot),
-          edge_(receive_window_edge(ctx.options, ep.hot, receive_space)),
+          edge_(receive_window_edge(ctx, ep, receive_space)),
           credit_(credit),
           emit_(emit) {}
 

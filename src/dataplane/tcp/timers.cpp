@@ -6,6 +6,7 @@
 #include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/path_mtu.h"
+#include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rtt.h"
 #include "dataplane/tcp/send_window.h"
@@ -89,6 +90,7 @@ Events on_deadline(const Context& ctx, Endpoint ep) {
 }
 
 void on_sweep(const Context& ctx, Endpoint ep) {
+    receive_window_rest(ctx, ep);
     trim_extension(ctx, ep);
 }
 

@@ -21,6 +21,7 @@ inline SnapshotBuilder sample_snapshot() {
     b.dataplane.time_wait_max = 100;
     b.dataplane.send_queue_bytes = 128u << 10;
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
+    b.dataplane.send_queue_max_bytes = 1u << 20;
     b.interfaces.push_back({.name = b.text("front"),
                             .device = b.text("veth0"),
                             .driver = Driver::af_xdp,

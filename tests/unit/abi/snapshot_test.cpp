@@ -120,6 +120,7 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.time_wait_max = 0; }, "dataplane 0: time_wait_max out of range"},
         {[](B& b) { b.dataplane.idle_sleep_us = 1001; }, "dataplane 0: idle sleep out of range"},
         {[](B& b) { b.dataplane.send_queue_bytes = 0; }, "dataplane 0: send queue out of range"},
+        {[](B& b) { b.dataplane.send_queue_max_bytes = 0; }, "dataplane 0: send queue maximum out of range"},
         {[](B& b) { b.dataplane.huge_pages = 2; }, "dataplane 0: huge_pages is neither 0 nor 1"},
         {[](B& b) { b.dataplane.syn_cookies = SynCookies{3}; }, "dataplane 0: unknown syn_cookies"},
         {[](B& b) { b.dataplane.tcp.congestion_control = CongestionControl{2}; },

@@ -128,6 +128,8 @@ TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
     EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.time_wait_max; }), before.get()), setting("time_wait_max"));
     EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.idle_sleep_us; }), before.get()), setting("idle_sleep"));
     EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.send_queue_bytes; }), before.get()), setting("send_queue"));
+    EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.send_queue_max_bytes; }), before.get()),
+              setting("send_queue_max"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.chunk_bytes_max *= 2; }), before.get()), setting("chunk_memory"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.huge_pages ^= 1; }), before.get()), setting("huge_pages"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.syn_cookies = SynCookies::always; }), before.get()),

@@ -49,7 +49,7 @@ struct Stack {
         : arena(static_cast<std::byte*>(std::aligned_alloc(store::ChunkStore::slab_bytes, arena_bytes)), std::free),
           chunks((std::memset(arena.get(), 0, arena_bytes), store::ChunkStore::format({arena.get(), arena_bytes}))) {}
 
-    Context context() { return {chunks, options, counters, secrets, challenges, now}; }
+    Context context() { return {chunks, options, counters, secrets, challenges, now, buffers_may_grow, out_of_order_held}; }
 
     /// Takes every chunk there is, so that the next allocation fails.
     void exhaust_chunks() {
@@ -72,6 +72,8 @@ struct Stack {
     Secrets secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
     ChallengeBudget challenges;
     TimeUs now = 5'000'000'000;
+    bool buffers_may_grow = true;
+    bool out_of_order_held = true;
     std::vector<store::ChunkId> hoard;
 };
 

@@ -42,6 +42,19 @@ TEST(Reassembly, OneSegmentMayCoverSeveralHoles) {
     EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
 }
 
+TEST(Reassembly, NothingMoreIsHeldWhileMemoryIsShort) {
+    Connection c;
+    c.establish();
+    arrive(c, 100, 200);
+    c.out_of_order_held = false;
+    arrive(c, 300, 400);
+    EXPECT_EQ(c.counters.reassembly_dropped, 1u);
+    arrive(c, 0, 100);
+    EXPECT_EQ(c.received, stream().substr(0, 200)) << "what was held before still counts";
+    arrive(c, 200, 400);
+    EXPECT_EQ(c.received, stream().substr(0, 400));
+}
+
 TEST(Reassembly, WhatCameFirstIsKept) {
     Connection c;
     c.establish();

@@ -146,7 +146,7 @@ void Hostile::act() {
     Action action;
     do {
         action = static_cast<Action>(random_.below(action_count));
-    } while ((allowed_ >> action & 1) == 0);
+    } while ((allowed_ >> action & 1) == 0 || (action == syn_in_window && !confirmed_));
     if (random_.chance(0.02)) window_ = 65535;
     const Seq next = iss_ + 1 + static_cast<uint32_t>(una_);
     switch (action) {
@@ -232,6 +232,7 @@ void Hostile::on_segment(const wire::TcpSegment& in) {
     if (stage_ == Stage::gone || in.destination_port != port_) return;
     if (options_.server && in.has(wire::tcp_syn)) return on_syn(in);
     if (in.source_port != peer_port_) return;
+    confirmed_ = true;
     if (in.has(wire::tcp_rst)) {
         stage_ = Stage::gone;
         return;

@@ -90,6 +90,7 @@ class Hostile : public Node {
     uint16_t port_, peer_port_ = tcp_port;
     uint8_t scale_;
     bool timestamps_, sack_;
+    bool confirmed_ = false;  ///< our SYN has arrived: before that, another one would be a simultaneous open
 
     Stage stage_ = Stage::closed;
     tcp::Seq iss_, irs_, rcv_nxt_, seen_, shown_edge_, peer_edge_;

@@ -26,8 +26,8 @@ class End {
   public:
     static constexpr uint32_t credit_ample = 100'000;
 
-    /// `in` and `out` name the streams of stream_byte() that come in and go out here.
-    End(Stack& stack, uint8_t in, uint8_t out) : in(in), out(out), stack_(stack) {}
+    /// The last two name the streams of stream_byte() that come in and go out here.
+    End(Stack& stack, uint8_t stream_in, uint8_t stream_out) : in(stream_in), out(stream_out), stack_(stack) {}
 
     const uint8_t in, out;
     Endpoint ep() { return {hot, warm}; }

@@ -55,16 +55,18 @@ struct GoodDataplane {
                 CaptureStart request;
                 std::memcpy(&request, payload.data(), sizeof request);
                 fake.reply_struct(worker, MessageType::capture_started, message.request_id, CaptureStarted{1, {}});
-                for (uint32_t i = 0; i < captured_frames; ++i) {
+                if (worker == 0) return;
+                // When both have begun; the second worker's are the earlier ones, by their times too.
+                for (uint32_t i = 0; i < 2 * captured_frames; ++i) {
                     struct {
                         CapturedFrame frame{};
                         std::byte bytes[8]{};
                     } captured;
-                    // The second worker's are the earlier ones.
-                    captured.frame.time_us = monotonic_us() + i - 1'000'000 * worker;
+                    const uint16_t from = i < captured_frames ? 1 : 0;
+                    captured.frame.time_us = monotonic_us() + i - 1'000'000u * from;
                     captured.frame.length = 60;
-                    captured.bytes[0] = static_cast<std::byte>(worker + 1);
-                    fake.reply_struct(worker, MessageType::captured, request.id, captured);
+                    captured.bytes[0] = static_cast<std::byte>(from + 1);
+                    fake.reply_struct(from, MessageType::captured, request.id, captured);
                 }
                 return;
             }

@@ -49,7 +49,9 @@ struct Stack {
         : arena(static_cast<std::byte*>(std::aligned_alloc(store::ChunkStore::slab_bytes, arena_bytes)), std::free),
           chunks((std::memset(arena.get(), 0, arena_bytes), store::ChunkStore::format({arena.get(), arena_bytes}))) {}
 
-    Context context() { return {chunks, options, counters, secrets, challenges, now, buffers_may_grow, out_of_order_held}; }
+    Context context() {
+        return {chunks, options, counters, secrets, challenges, now, buffers_may_grow, out_of_order_held};
+    }
 
     /// Takes every chunk there is, so that the next allocation fails.
     void exhaust_chunks() {

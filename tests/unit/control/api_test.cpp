@@ -354,13 +354,15 @@ TEST_F(ApiTest, ConnectionsAreLimitedAndIdleOnesDontBlockProbes) {
 
 // The peer writes these texts, also where it has no right to anything; the log is what an audit goes by.
 TEST_F(ApiTest, RequestsCantForgeLinesOfTheLog) {
-    RunningControl control(run_);
     std::ostringstream log;
     const auto before = spdlog::default_logger();
     spdlog::set_default_logger(
         std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
-    EXPECT_EQ(client("viewer.sock").post("/v1/x%0Aforged%20path%22%1b[2J").status, 403);
-    EXPECT_EQ(client("operator.sock").post("/v1/servers/quotes/a/drain", "\nforged body\"\xc2\x9b").status, 200);
+    {
+        const RunningControl control(run_);  // its end waits for the log, which follows the answers
+        EXPECT_EQ(client("viewer.sock").post("/v1/x%0Aforged%20path%22%1b[2J").status, 403);
+        EXPECT_EQ(client("operator.sock").post("/v1/servers/quotes/a/drain", "\nforged body\"\xc2\x9b").status, 200);
+    }
     spdlog::set_default_logger(before);
     const std::string text = log.str();
     EXPECT_NE(text.find("forged path"), std::string::npos) << text;

@@ -220,13 +220,17 @@ class World {
         return at;
     }
 
-    /// Each timer when it is due, and what it asks for at once.
+    /// Each timer when it is due, and what it asks for at once. That may make another one due, as bytes for the far
+    /// end that only a probe may carry; but none stays due.
     void run_until(TimeUs until) {
+        constexpr int turns_at_once_max = 3;
+        int turns_at_once = 0;
         for (int turns = 0; turns < 100 && earliest() <= until; ++turns) {
+            if (earliest() > stack_.now) turns_at_once = 0;
             stack_.now = std::max(stack_.now, earliest());
             timers();
             flush_both();
-            require(!stack_.hoard.empty() || earliest() > stack_.now);
+            require(!stack_.hoard.empty() || earliest() > stack_.now || ++turns_at_once < turns_at_once_max);
         }
         stack_.now = std::max(stack_.now, until);
         half_open_.poll(stack_.context(), entries_.size(), 8, [&](const wire::OutboundSegment&) {});

@@ -119,12 +119,11 @@ std::optional<uint32_t> Engine::find(Shard& shard, uint32_t hash, const Flow& fl
     });
 }
 
-void Engine::on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now) {
+void Engine::on_segment(Shard& shard, uint32_t flow_hash, const wire::TcpSegment& segment, uint16_t local_id,
+                        TimeUs now) {
     now_ = now;
-    const uint32_t hash =
-        shard.flow_hash(segment.source, segment.destination, segment.source_port, segment.destination_port);
     const Flow flow{segment.source, segment.source_port, segment.destination_port, local_id};
-    if (const std::optional<uint32_t> value = find(shard, hash, flow))
+    if (const std::optional<uint32_t> value = find(shard, flow_hash, flow))
         segment_for_relay(shard, *value, segment);
     else
         segment_for_no_relay(shard, segment, local_id);

@@ -68,8 +68,8 @@ class Engine {
     /// Takes a new configuration between two bursts. Relays keep their slots.
     void set_config(const config::RuntimeConfig& config);
 
-    /// A TCP segment for one of our addresses (`local_id`), of a flow of `shard`.
-    void on_segment(Shard& shard, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now);
+    /// A TCP segment for one of our addresses (`local_id`), of a flow of `shard` with this `flow_hash`.
+    void on_segment(Shard& shard, uint32_t flow_hash, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now);
 
     /// An ICMP error that quotes TCP, of a flow of `shard`.
     void on_icmp_error(Shard& shard, const wire::IcmpError& error, TimeUs now);
@@ -80,9 +80,10 @@ class Engine {
     /// Who wants copies of the frames.
     Capture& capture() { return capture_; }
 
-    /// First look at a segment of a burst: brings the flow's bucket near.
-    void prefetch(const Shard& shard, const wire::FlowKey& key) const {
-        shard.flows.prefetch(shard.flow_hash(key.source, key.destination, key.source_port, key.destination_port));
+    /// The second look at a segment of a burst, when the bucket of its flow is near: brings the relay near.
+    static void prefetch_relay(const Shard& shard, uint32_t flow_hash) {
+        if (const auto value = shard.flows.find(flow_hash, [](uint32_t) { return true; }))
+            shard.relays.prefetch(FlowValue::index(*value));
     }
 
     /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.

@@ -60,8 +60,9 @@ bool Engine::poll(TimeUs now) {
 void Engine::turn_wheel(Shard& shard) {
     const uint64_t now_ms = now_ / us_per_ms;
     const uint64_t behind = std::min(now_ms - shard.wheel.current_ms(), timer_lag_max);
-    shard.wheel.advance(now_ms, timer_budget * static_cast<uint32_t>(behind + 1),
-                        [&](uint32_t index, uint32_t generation) { on_timer(shard, index, generation); });
+    shard.wheel.advance(
+        now_ms, timer_budget * static_cast<uint32_t>(behind + 1), [&](uint32_t index) { shard.relays.prefetch(index); },
+        [&](uint32_t index, uint32_t generation) { on_timer(shard, index, generation); });
 }
 
 void Engine::mark_ready(Ref r) {

@@ -126,11 +126,10 @@ class RecordPool {
         return index < header_->high_water && (records_[index].generation & 1) != 0;
     }
 
-    /// Brings the record's first two cache lines near. Any index.
+    /// Brings the record near, all its cache lines. Any index.
     void prefetch(uint32_t index) const noexcept {
         const char* record = reinterpret_cast<const char*>(records_ + (index < capacity_ ? index : 0));
-        __builtin_prefetch(record);
-        if constexpr (sizeof(T) > 64) __builtin_prefetch(record + 64);
+        for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(record + at);
     }
 
     /// Calls visit(index, record) for each live record in ascending order. `visit` may free that record. A listing in

@@ -54,19 +54,29 @@ class TimerWheel {
     /// fire(index, generation) for what is due, millisecond by millisecond. Handles at most `budget` entries, moves
     /// between levels included, and goes on there at the next call. Returns true when everything due was handled, false
     /// when the budget ended first.
-    /// `fire` may call schedule().
-    template <class Fire>
-    bool advance(uint64_t now_ms, uint32_t budget, Fire&& fire) {
+    /// `fire` may call schedule(). Before each batch of them, prefetch(index) is called for all its entries.
+    template <class Prefetch, class Fire>
+    bool advance(uint64_t now_ms, uint32_t budget, Prefetch&& prefetch, Fire&& fire) {
         if (now_ms < current_ms_) return true;
         earliest_ms_ = now_ms + 1;
         Step step = Step::moved;
-        TimerEntry due{};
-        for (; budget > 0 && step != Step::idle; --budget) {
-            step = advance_step(now_ms, due);
-            if (step == Step::fires) fire(due.index, due.generation);
+        while (budget > 0 && step != Step::idle) {
+            std::array<TimerEntry, fire_batch> due;
+            uint32_t count = 0;
+            for (; budget > 0 && step != Step::idle && count < fire_batch; --budget) {
+                step = advance_step(now_ms, due[count]);
+                if (step == Step::fires) prefetch(due[count++].index);
+            }
+            for (uint32_t i = 0; i < count; ++i) fire(due[i].index, due[i].generation);
         }
         earliest_ms_ = current_ms_;
         return step == Step::idle;
+    }
+
+    template <class Fire>
+    bool advance(uint64_t now_ms, uint32_t budget, Fire&& fire) {
+        return advance(
+            now_ms, budget, [](uint32_t) {}, fire);
     }
 
     /// The earliest millisecond at which advance() could have something to do (exact within 256 ms, else a lower
@@ -81,6 +91,7 @@ class TimerWheel {
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
+    static constexpr uint32_t fire_batch = 16;
     static constexpr uint32_t levels = 4;
     static constexpr uint32_t slots = 256;
 

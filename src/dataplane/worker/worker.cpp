@@ -63,20 +63,25 @@ relay::Shard* Worker::shard_of(const wire::FlowKey& key, uint16_t& owner) const 
 void Worker::receive(std::span<const net::InboundFrame> frames, std::span<uint16_t> others, TimeUs now) {
     MILLRACE_ASSERT(frames.size() <= burst_max && others.size() >= frames.size());
     std::array<relay::Shard*, burst_max> shards{};
+    std::array<uint32_t, burst_max> hashes{};
     for (size_t i = 0; i < frames.size(); ++i) {
         others[i] = nobody_else;
         const std::optional<wire::FlowKey> key = wire::peek_flow(frames[i].bytes, vlans_[frames[i].interface]);
         if (!key || !key->is_tcp) continue;
         uint16_t owner = index_;
         shards[i] = shard_of(*key, owner);
-        if (shards[i] != nullptr)
-            engine_.prefetch(*shards[i], *key);
-        else
+        if (shards[i] == nullptr) {
             others[i] = owner;
+            continue;
+        }
+        hashes[i] = shards[i]->flow_hash(key->source, key->destination, key->source_port, key->destination_port);
+        shards[i]->flows.prefetch(hashes[i]);
     }
+    for (size_t i = 0; i < frames.size(); ++i)
+        if (shards[i] != nullptr) relay::Engine::prefetch_relay(*shards[i], hashes[i]);
     for (size_t i = 0; i < frames.size(); ++i) {
         if (others[i] != nobody_else) continue;
-        others[i] = handle(frames[i], shards[i], now);
+        others[i] = handle(frames[i], shards[i], hashes[i], now);
         if (others[i] == nobody_else) continue;
         const bool kept = others[i] == everybody && fault(Fault::worker_neighbour_message_kept);
         if (frames[i].learn_only || !may_share(now) || kept) others[i] = nobody_else;
@@ -107,7 +112,7 @@ uint16_t Worker::local_id(const IpAddress& destination) {
 }
 
 /// Who else has to see the frame: everybody when it told something of a neighbour.
-uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now) {
+uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, uint32_t flow_hash, TimeUs now) {
     const wire::ParseOptions options{.vlan = vlans_[frame.interface],
                                      .ip_checksum_verified = frame.ip_checksum_verified,
                                      .tcp_checksum_verified = frame.tcp_checksum_verified};
@@ -135,7 +140,7 @@ uint16_t Worker::handle(const net::InboundFrame& frame, relay::Shard* shard, Tim
         return nobody_else;
     }
     ip_.note_sender(frame.interface, parsed_);
-    engine_.on_segment(*shard, segment, local, now);
+    engine_.on_segment(*shard, flow_hash, segment, local, now);
     return nobody_else;
 }
 

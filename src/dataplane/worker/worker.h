@@ -1,7 +1,8 @@
 // One worker: what happens to a frame between the device and the relay engine. Sans-I/O: the polling loop of port/ and
 // the simulator drive it alike. Used by one thread.
 //
-//   receive:  frames of a burst ─ pass 1: whose shard? prefetch its bucket ─ pass 2: parse, answer or relay
+//   receive:  frames of a burst ─ pass 1: whose shard? prefetch the flow's bucket ─ pass 2: prefetch the relay
+//                               ─ pass 3: parse, answer or relay
 //   poll:     timers, commands, ready relays → FrameSink
 #pragma once
 
@@ -65,7 +66,7 @@ class Worker {
     void abort_all(TimeUs now) { engine_.abort_all(now); }
 
   private:
-    uint16_t handle(const net::InboundFrame& frame, relay::Shard* shard, TimeUs now);
+    uint16_t handle(const net::InboundFrame& frame, relay::Shard* shard, uint32_t flow_hash, TimeUs now);
     uint16_t handle_icmp_error(TimeUs now);
     uint16_t handle_echo_reply(TimeUs now);
     relay::Shard* shard_of(const wire::FlowKey& key, uint16_t& owner) const;

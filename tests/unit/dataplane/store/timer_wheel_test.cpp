@@ -88,6 +88,20 @@ TEST(TimerWheel, StopsAtItsBudgetAndGoesOn) {
     EXPECT_EQ(w.wheel.current_ms(), 100'000u);
 }
 
+TEST(TimerWheel, NamesEachEntryBeforeItFires) {
+    Wheel w(100, 0);
+    for (uint32_t index = 1; index <= 50; ++index) ASSERT_TRUE(w.wheel.schedule(index, 1, 10 + index / 20));
+    std::vector<uint32_t> named, fired;
+    w.wheel.advance(
+        20, unlimited, [&](uint32_t index) { named.push_back(index); },
+        [&](uint32_t index, uint32_t) {
+            fired.push_back(index);
+            EXPECT_GE(named.size(), fired.size());
+        });
+    EXPECT_EQ(fired.size(), 50u);
+    EXPECT_EQ(named, fired);
+}
+
 TEST(TimerWheel, IsRefusedWhenFull) {
     Wheel w(1000, 0);
     Random32 random(1);

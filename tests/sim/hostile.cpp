@@ -150,8 +150,11 @@ void Hostile::act() {
     if (random_.chance(0.02)) window_ = 65535;
     const Seq next = iss_ + 1 + static_cast<uint32_t>(una_);
     switch (action) {
-        case syn_in_window:  // RFC 5961 section 4
-            return emit(segment(wire::tcp_syn, next + static_cast<uint32_t>(random_.below(1000))));
+        case syn_in_window: {  // RFC 5961 section 4
+            const Seq seq = next + static_cast<uint32_t>(random_.below(1000));
+            syns_.insert(seq.value);
+            return emit(segment(wire::tcp_syn, seq));
+        }
         case rst_beside:  // RFC 5961 section 3
             return emit(segment(wire::tcp_rst, next + static_cast<uint32_t>(random_.between(1, 1000))));
         case send_data:
@@ -253,6 +256,11 @@ void Hostile::on_segment(const wire::TcpSegment& in) {
         return;
     }
     if (stage_ != Stage::open) return;
+    // The same when that SYN-ACK got lost: the segment acknowledges our SYN, far from what the old connection has sent.
+    if (syns_.contains(in.ack - 1) && Seq{in.seq} > shown_edge_) {
+        stage_ = Stage::gone;
+        return;
+    }
     const uint32_t length = static_cast<uint32_t>(in.payload.size()) + (in.has(wire::tcp_fin) ? 1 : 0);
     expect(Seq{in.seq} + length <= shown_edge_, "nothing is sent beyond any window that was given");
     const uint32_t offset = in.seq - (irs_ + 1).value;

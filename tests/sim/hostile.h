@@ -96,6 +96,7 @@ class Hostile : public Node {
     tcp::Seq iss_, irs_, rcv_nxt_, seen_, shown_edge_, peer_edge_;
     uint64_t una_ = 0, sent_ = 0;  ///< offsets in our stream: acknowledged, highest sent
     std::set<uint64_t> fins_;      ///< where a FIN of ours ends
+    std::set<uint32_t> syns_;      ///< sequence numbers of SYNs sent into the open connection
     uint8_t peer_scale_ = 0;
     uint16_t window_ = 65535;
     uint32_t ts_recent_ = 0;

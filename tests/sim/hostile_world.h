@@ -10,6 +10,7 @@
 
 #include "tests/sim/hostile.h"
 #include "tests/sim/station.h"
+#include "tests/sim/trace.h"
 
 namespace millrace::sim {
 
@@ -23,6 +24,8 @@ class HostileWorld {
 
     /// Runs to the end. Empty, or what differed.
     std::string run();
+    /// Prints every TCP segment that is sent, lost ones too.
+    void trace() { trace_segments(network_); }
     void add_to(HostileTotals& totals) const;
 
   private:

@@ -20,6 +20,11 @@ bool is_ipv6(std::span<const uint8_t> frame) {
     return frame.size() > ethernet_header_length && frame[12] == 0x86 && frame[13] == 0xdd;
 }
 
+bool carries_tcp(std::span<const uint8_t> frame) {
+    if (is_ipv4(frame)) return frame.size() > ethernet_header_length + 9 && frame[ethernet_header_length + 9] == 6;
+    return is_ipv6(frame) && frame.size() > ethernet_header_length + 6 && frame[ethernet_header_length + 6] == 6;
+}
+
 void store_be16(uint8_t* at, size_t value) {
     at[0] = static_cast<uint8_t>(value >> 8);
     at[1] = static_cast<uint8_t>(value);
@@ -142,8 +147,12 @@ void Network::transmit(size_t from, std::span<const uint8_t> frame) {
     ++totals_.sent;
     if (tap_) tap_(now_, frame);
 
+    const uint64_t about_neighbours = carries_tcp(frame) ? 0 : 1;
     TimeUs departs;
-    if (!passes(port, frame, departs)) return;
+    if (!passes(port, frame, departs)) {
+        totals_.neighbour_messages_lost += about_neighbours;
+        return;
+    }
     if (link.mtu_bytes != 0 && frame.size() > ethernet_header_length + link.mtu_bytes) {
         ++totals_.too_big;
         if (!link.black_hole) refuse_too_big(from, frame, departs + 2 * link.delay_us);
@@ -155,11 +164,13 @@ void Network::transmit(size_t from, std::span<const uint8_t> frame) {
     for (int copy = 0; copy < copies; ++copy) {
         if (random_.chance(link.loss)) {
             ++totals_.lost;
+            totals_.neighbour_messages_lost += about_neighbours;
             continue;
         }
         std::vector<uint8_t> bytes(frame.begin(), frame.end());
         if (random_.chance(link.corrupt) && (!link.corrupt_only_ip || is_ipv4(bytes))) {
             ++totals_.corrupted;
+            totals_.neighbour_messages_lost += about_neighbours;
             const size_t first = link.corrupt_only_ip ? ethernet_header_length : 0;
             bytes[first + random_.below(bytes.size() - first)] ^= static_cast<uint8_t>(1u << random_.below(8));
         }

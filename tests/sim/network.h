@@ -65,6 +65,7 @@ LinkOptions bad_weather(Random& random);
 struct NetworkTotals {
     uint64_t sent = 0, delivered = 0, lost = 0, duplicated = 0, reordered = 0, corrupted = 0, queue_drops = 0;
     uint64_t lost_in_bursts = 0, lost_while_down = 0, too_big = 0;
+    uint64_t neighbour_messages_lost = 0;  ///< of all that were lost or damaged: frames that aren't TCP
 };
 
 class Network {

@@ -11,6 +11,7 @@
 #include "tests/sim/balancer.h"
 #include "tests/sim/network.h"
 #include "tests/sim/station.h"
+#include "tests/sim/trace.h"
 
 namespace millrace::sim {
 
@@ -29,7 +30,7 @@ class RelayWorld {
     std::string run();
     void add_to(RelayTotals& totals) const;
     /// Prints every TCP segment that is sent, lost ones too.
-    void trace();
+    void trace() { trace_segments(network_); }
 
   private:
     enum class Kind : uint8_t {
@@ -72,6 +73,7 @@ class RelayWorld {
     void pause_or_reset(Session& session, Peer& peer);
     Session* session_of(Peer& peer);
     bool is_over(const Session& session) const;
+    bool servers_seem_gone() const;
     void check_received(const Session& session, bool at_client, bool whole);
     void check_end();
     void check_session(const Session& session, std::span<const RelayEvent> events);

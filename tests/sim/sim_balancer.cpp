@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
         const std::string failure = world.run();
         world.add_to(totals);
         millrace::sim::HostileWorld among_hostile(seed);
+        if (trace != 0) among_hostile.trace();
         const std::string broken = among_hostile.run();
         among_hostile.add_to(hostile);
         if (!broken.empty()) std::printf("seed %" PRIu64 ", hostile peers: %s\n", seed, broken.c_str());

@@ -1,8 +1,8 @@
 // What one relayed push of 128 B costs in a whole worker, frames in and frames out but no device, in TSC cycles: the
 // server's segment in, the segment out to the client, the client's ACK in, the ACK out to the server (merged or
 // delayed, whatever the stack does), with all parsing, checksums, look-ups and timers. Pushes go to all relays in one
-// random order after the other, in bursts of 32, `pushes_per_second` in virtual time, so that delayed ACKs come by their
-// timers as they would. Cycles are means of a batch of bursts, and the median of the batches is reported.
+// random order after the other, in bursts of 32, `pushes_per_second` in virtual time, so that delayed ACKs come by
+// their timers as they would. Cycles are means of a batch of bursts, and the median of the batches is reported.
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <numeric>
@@ -61,7 +61,13 @@ void relayed_push(benchmark::State& state) {
     state.counters["cycles"] = median(push) + median(ack);
     if (arrived != sent) state.SkipWithError("not every push came through");
 }
-BENCHMARK(relayed_push)->ArgName("relays")->Arg(1024)->Arg(32768)->Arg(1u << 20)->Iterations(64)->Unit(benchmark::kMillisecond);
+BENCHMARK(relayed_push)
+    ->ArgName("relays")
+    ->Arg(1024)
+    ->Arg(32768)
+    ->Arg(1u << 20)
+    ->Iterations(64)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace millrace::relay

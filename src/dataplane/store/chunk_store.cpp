@@ -74,7 +74,8 @@ ChunkStore::ChunkStore(std::span<std::byte> arena) noexcept
     : arena_(arena),
       directory_(reinterpret_cast<SlabDirectory*>(arena.data())),
       slabs_(reinterpret_cast<Slab*>(arena.data() + sizeof(SlabDirectory))),
-      slab_count_(static_cast<uint32_t>(arena.size() / slab_bytes)) {
+      slab_count_(static_cast<uint32_t>(arena.size() / slab_bytes)),
+      bytes_total_((slab_count_ - directory_slabs(slab_count_)) * slab_bytes) {
     MILLRACE_ASSERT(arena.size() % slab_bytes == 0 && arena.size() / slab_bytes >= 2);
     MILLRACE_ASSERT(arena.size() <= uint64_t{1} << 39);
     MILLRACE_ASSERT(reinterpret_cast<uintptr_t>(arena.data()) % 4096 == 0);
@@ -261,14 +262,6 @@ void ChunkStore::end_recovery() noexcept {
 
 uint64_t ChunkStore::bytes_of_slabs() const noexcept {
     return uint64_t{directory_->slabs_cut} * slab_bytes;
-}
-
-uint64_t ChunkStore::bytes_free() const noexcept {
-    return bytes_total() - bytes_taken_;
-}
-
-uint64_t ChunkStore::bytes_total() const noexcept {
-    return (slab_count_ - directory_slabs(slab_count_)) * slab_bytes;
 }
 
 }  // namespace millrace::store

@@ -104,8 +104,8 @@ class ChunkStore {
     uint64_t bytes_of_slabs() const noexcept;
     /// What is left of bytes_total(), the bytes of all slabs that chunks can have: each chunk counts with its part of
     /// what is left over at the end of its slab. Chunks may be had from it in sizes that its slabs are cut to.
-    uint64_t bytes_free() const noexcept;
-    uint64_t bytes_total() const noexcept;
+    uint64_t bytes_free() const noexcept { return bytes_total_ - bytes_taken_; }
+    uint64_t bytes_total() const noexcept { return bytes_total_; }
     uint64_t exhausted_total() const noexcept { return exhausted_total_; }
 
   private:
@@ -120,6 +120,7 @@ class ChunkStore {
     SlabDirectory* directory_;
     Slab* slabs_;  ///< one per slab of the arena, the directory's own included; in the leading slabs
     uint32_t slab_count_;
+    uint64_t bytes_total_;
     uint32_t with_room_[class_count] = {};  ///< heads: slabs of the class with a chunk to give
     uint32_t empty_ = 0;                    ///< head: slabs that were cut and are of no class now
     bool recovered_ = true;

@@ -26,6 +26,7 @@ double median(std::vector<double>& values) {
 
 void relayed_push(benchmark::State& state) {
     Rig rig(static_cast<uint32_t>(state.range(0)));
+    rig.establish(static_cast<uint32_t>(state.range(0)));
     std::vector<uint32_t> order(static_cast<size_t>(state.range(0)));
     std::iota(order.begin(), order.end(), 0u);
     std::mt19937 random(1);

@@ -64,7 +64,7 @@ SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers
     b.dataplane.chunk_bytes_max = 1u << 30;
     b.dataplane.half_open_max = 65536;
     b.dataplane.syn_cookies = SynCookies::on;
-    b.dataplane.time_wait_max = 1024;
+    b.dataplane.time_wait_max = 1u << 20;
     b.dataplane.send_queue_bytes = b.dataplane.send_queue_max_bytes = 64u << 10;
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
     InterfaceRecord interface {};
@@ -113,7 +113,18 @@ Rig::Rig(uint32_t relays)
     config_ = config::RuntimeConfig::compile(configuration(relays, shard_count, server_count).build(1), nullptr, error);
     check(config_ != nullptr, error);
     make_worker();
-    for (uint32_t first = 0; first < relays; first += 64) open(first, std::min<uint32_t>(64, relays - first));
+}
+
+void Rig::establish(uint32_t relays) {
+    constexpr uint32_t at_once = 64;
+    for (uint32_t first = 0; first < relays; first += at_once) {
+        for (uint32_t i = first; i < std::min(first + at_once, relays); ++i) make_syn(i);
+        do {
+            pass_time(us_per_ms);
+            deliver();
+            answer();
+        } while (has_frames());
+    }
     MILLRACE_ASSERT(stats_->worker.relays_relaying == relays);
 }
 
@@ -147,23 +158,28 @@ void Rig::make_worker() {
     worker_ = std::make_unique<worker::Worker>(setup, *config_);
 }
 
-void Rig::open(uint32_t first, uint32_t count) {
-    for (uint32_t i = first; i < first + count; ++i) {
-        Peers& peers = peers_[i];
-        peers.client = {client_isn, 0, 0};
-        wire::TcpSegment none;  // as if the balancer had said something from its listener
-        none.source = balancer;
-        none.source_port = listener_port;
-        none.destination = client_address(i / ports_of_a_client);
-        none.destination_port = static_cast<uint16_t>(first_port + i % ports_of_a_client);
-        reply(none, peers.client, wire::tcp_syn, {});
-        ++peers.client.seq;
-    }
-    do {
-        pass_time(us_per_ms);
-        deliver();
-        answer();
-    } while (waiting_count_ != 0);
+/// What the balancer might have said to a client, for reply().
+wire::TcpSegment Rig::from_listener(uint32_t relay) const {
+    wire::TcpSegment segment;
+    segment.source = balancer;
+    segment.source_port = listener_port;
+    segment.destination = client_address(relay / ports_of_a_client);
+    segment.destination_port = static_cast<uint16_t>(first_port + relay % ports_of_a_client);
+    return segment;
+}
+
+void Rig::make_syn(uint32_t relay) {
+    End& client = peers_[relay].client;
+    client = {client.seq + client_isn, 0, 0};
+    reply(from_listener(relay), client, wire::tcp_syn, {});
+    ++client.seq;
+}
+
+void Rig::make_end(uint32_t relay, bool by_reset) {
+    End& client = peers_[relay].client;
+    if (by_reset) return reply(from_listener(relay), client, wire::tcp_rst, {});
+    reply(from_listener(relay), client, wire::tcp_fin | wire::tcp_ack, {});
+    ++client.seq;
 }
 
 void Rig::make_pushes(std::span<const uint32_t> relays, size_t message_bytes) {
@@ -210,7 +226,6 @@ bool Rig::on_sent(std::span<const uint8_t> bytes) {
     const wire::FrameKind kind = wire::parse_frame(bytes, {}, parsed_);
     if (kind == wire::FrameKind::arp && parsed_.arp.is_request) on_arp(parsed_.arp);
     if (kind != wire::FrameKind::tcp) return false;
-    MILLRACE_ASSERT(!parsed_.tcp.has(wire::tcp_rst) && !parsed_.tcp.has(wire::tcp_fin));
     is_server(parsed_.tcp.destination) ? at_server(parsed_.tcp) : at_client(parsed_.tcp);
     return !parsed_.tcp.payload.empty();
 }
@@ -234,6 +249,7 @@ uint32_t Rig::relay_of_client(const IpAddress& address, uint16_t port) const {
 void Rig::at_client(const wire::TcpSegment& segment) {
     const uint32_t relay = relay_of_client(segment.destination, segment.destination_port);
     End& end = peers_[relay].client;
+    MILLRACE_ASSERT(!segment.has(wire::tcp_rst));
     end.ack = segment.seq + segment.length();
     end.ts = segment.options.ts_value;
     if (segment.has(wire::tcp_syn))
@@ -261,7 +277,12 @@ void Rig::at_server(const wire::TcpSegment& segment) {
         return reply(segment, peers.server, wire::tcp_ack | wire::tcp_psh, answer_101);
     }
     MILLRACE_ASSERT(text.empty());
-    if (!segment.has(wire::tcp_syn)) peers_[relay].server.ts = segment.options.ts_value;
+    End& end = peers_[relay].server;
+    end.ts = segment.options.ts_value;
+    if (!segment.has(wire::tcp_fin)) return;
+    end.ack = segment.seq + 1;
+    reply(segment, end, wire::tcp_fin | wire::tcp_ack, {});
+    ++end.seq;
 }
 
 /// A segment from the end that `to` went to.

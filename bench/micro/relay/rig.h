@@ -23,9 +23,21 @@ class Rig final : net::FrameSink {
   public:
     static constexpr size_t burst = 32;
 
-    /// Establishes `relays` relays (at most relays_most) through the worker, client by client.
-    explicit Rig(uint32_t relays);
     static constexpr uint32_t relays_most = 1u << 20;
+
+    /// Room for `relays` relays (at most relays_most), none of which is there yet.
+    explicit Rig(uint32_t relays);
+
+    /// Establishes relays 0 to `relays` - 1, so that the worker knows all neighbours, too, if there are many.
+    void establish(uint32_t relays);
+
+    /// Makes the SYN of one client, or its FIN, or its RST: frames that wait for deliver(). The peers' answers take a
+    /// connection through the upgrade, and to its end.
+    void make_syn(uint32_t relay);
+    void make_end(uint32_t relay, bool by_reset);
+
+    /// Whether something waits for deliver().
+    bool has_frames() const { return waiting_count_ != 0; }
 
     /// One burst of pushes: a WebSocket message of `message_bytes` from the server of each of `relays`. The frames are
     /// made here and wait for deliver().
@@ -72,7 +84,7 @@ class Rig final : net::FrameSink {
     void commit(uint16_t, size_t length) override { sent_[sent_count_++].length = length; }
 
     void make_worker();
-    void open(uint32_t first, uint32_t count);
+    wire::TcpSegment from_listener(uint32_t relay) const;
     bool on_sent(std::span<const uint8_t> bytes);
     void on_arp(const wire::ArpPacket& question);
     void at_client(const wire::TcpSegment& segment);

@@ -70,7 +70,10 @@ void prr_on_ack(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t 
         allowed = std::min(allowed, ssthresh - pipe);
     }
     if (state.prr_out == 0) allowed = std::max<uint32_t>(allowed, ep.hot.mss);  // the fast retransmit itself
-    ep.warm.cwnd = fault(Fault::tcp_prr_ignored) ? state.before.cwnd : pipe + allowed;
+    // Never less than a segment (RFC 5681 §3.1's loss window): a few bytes acknowledged with hardly any in flight leave
+    // no more, and a sender that may not send a segment waits for its timeout.
+    const uint32_t window = std::max<uint32_t>(pipe + allowed, ep.hot.mss);
+    ep.warm.cwnd = fault(Fault::tcp_prr_ignored) ? state.before.cwnd : window;
 }
 
 /// RFC 8985 §6.2 found a loss outside of recovery.

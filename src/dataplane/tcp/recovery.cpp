@@ -341,10 +341,10 @@ TimeUs recovery_deadline(const Context& ctx, Endpoint ep) {
     const uint32_t timeout_us = std::max(2 * ep.hot.srtt_us + (single ? delayed_ack_max_us : 0), probe_timeout_min_us);
     if (timeout_us >= rto_us(ctx.options, ep)) return never;
     uint32_t elapsed_us = static_cast<uint32_t>(ctx.now) - ep.warm.timer_base;
-    // New data starts it anew, unlike the retransmission timer. What still waits to be sent goes with an ACK, as that
-    // does.
-    if (ep.hot.send_tail != store::no_chunk && ep.hot.snd_nxt >= send_queue_end(ep))
-        elapsed_us = std::min(elapsed_us, static_cast<uint32_t>(ctx.now) - ctx.chunks.header(ep.hot.send_tail).sent_at);
+    // New data starts it anew, unlike the retransmission timer.
+    const store::ChunkId newest = send_queue_newest(ep);
+    if (newest != store::no_chunk)
+        elapsed_us = std::min(elapsed_us, static_cast<uint32_t>(ctx.now) - ctx.chunks.header(newest).sent_at);
     return ctx.now - elapsed_us + timeout_us;
 }
 

@@ -75,6 +75,7 @@ size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_
             break;
         }
         ctx.chunks.header(id).seq = send_queue_end(ep).value;
+        if (ep.hot.send_tail != no_chunk) ctx.chunks.header(id).sent_at = ctx.chunks.header(ep.hot.send_tail).sent_at;
         const size_t stored = fill(ctx, id, limit, bytes.subspan(taken));
         link_at_tail(ctx, ep, id);
         ep.warm.queued += static_cast<uint32_t>(stored);

@@ -27,6 +27,12 @@ inline Seq chunk_end(const store::ChunkHeader& header) {
     return Seq{header.seq} + header.length;
 }
 
+/// The chunk whose `sent_at` tells when new data was last sent, while some is in flight; no_chunk: nothing but a FIN
+/// is. While bytes wait unsent it is the cursor's, even when none of its own was sent: the one before can't be found.
+inline store::ChunkId send_queue_newest(Endpoint ep) {
+    return unsent_bytes(ep) > 0 ? ep.hot.send_cursor : ep.hot.send_tail;
+}
+
 /// Bytes of the chunk that were sent and are not acknowledged.
 inline uint32_t chunk_in_flight(const store::ChunkHeader& header, const EndpointHot& hot) {
     return min(chunk_end(header), hot.snd_nxt) - max(Seq{header.seq}, hot.snd_una);

@@ -283,6 +283,8 @@ void Flush::send_payload(uint32_t length, Seq queue_end) {
             out.header.flags |= wire::tcp_fin;
             note_fin_sent();
         }
+    } else {
+        ctx_.chunks.header(hot_.send_cursor).sent_at = static_cast<uint32_t>(ctx_.now);  // send_queue_newest()
     }
     ctx_.counters.data_bytes_out += sent;
     if (hot_.has(flag_fast_recovery)) recovery_on_sent(ctx_, ep_, sent);

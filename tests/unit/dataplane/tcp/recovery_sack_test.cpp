@@ -83,6 +83,27 @@ TEST(RecoverySack, TailProbeIsNewDataIfThereIsSome) {
     EXPECT_TRUE(c.flush_all().empty());
 }
 
+// RFC 8985 §7.2: each new segment starts the wait anew, though others wait behind it and no ACK has come.
+TEST(RecoverySack, TailProbeWaitsTwoRoundTripsFromTheLatestSegment) {
+    SackLoss c(25'500);
+    c.advance(5000);
+    c.warm.cwnd += 3000;
+    EXPECT_EQ(c.seqs(c.flush_all()), (Seqs{10'000, 11'000, 12'000}));
+    EXPECT_EQ(*next_deadline(c.context(), c.ep()), c.now + 2 * c.hot.srtt_us);
+}
+
+// The same while what waits was queued behind the last byte sent.
+TEST(RecoverySack, TailProbeWaitsTwoRoundTripsWhateverIsQueuedLater) {
+    SackLoss c(10'000);
+    c.advance(5000);
+    c.warm.cwnd += 1000;
+    c.send_text(pattern(1000, 10'000));
+    EXPECT_EQ(c.seqs(c.flush_all()), Seqs{10'000});
+    c.send_text(pattern(5000, 11'000));
+    EXPECT_TRUE(c.flush_all().empty());
+    EXPECT_EQ(*next_deadline(c.context(), c.ep()), c.now + 2 * c.hot.srtt_us);
+}
+
 // ... or else the last segment again; the SACK that it brings starts fast recovery (§7.4).
 TEST(RecoverySack, TailProbeFindsALossAtTheEnd) {
     SackLoss c(5000);

@@ -479,6 +479,36 @@ TEST(RelayLimits, ManyTimersAtOnceAreCaughtUpWith) {
     EXPECT_LE(lag(), 1u);
 }
 
+// A closed window is probed less and less often while each small message makes an ACK wait: two timers, one of them
+// far.
+TEST(RelayLimits, NearDeadlinesLeaveNoTrailInTheTimerWheel) {
+    Scene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& near = scene.upgraded(scene.client(1, 8192), server, far);
+    near.pause();
+    far->send(pattern(50'000));
+    scene.run(5);
+    const auto entries = [&] {
+        uint64_t sum = 0;
+        for (size_t number = 0; number < scene.balancer->shard_count(); ++number)
+            sum += scene.balancer->shard(number).wheel.size();
+        return sum;
+    };
+    uint64_t most = 0;
+    for (int i = 0; i < 2000; ++i) {
+        near.send("x");
+        scene.run(0.05);
+        most = std::max(most, entries());
+    }
+    EXPECT_LT(most, 20u);
+    near.resume();
+    EXPECT_TRUE(scene.run(120, [&] { return near.received.size() == 50'000 && far->received.size() == 2000; }));
+    near.abort();
+    scene.expect_idle();
+}
+
 TEST(RelayLimits, ATimerWheelWithoutRoomDelaysButDoesNotForget) {
     Scene scene;
     scene.config.dataplane.relays_max = 64;

@@ -5,6 +5,7 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/relay/engine.h"
+#include "dataplane/relay/overtaken.h"
 #include "dataplane/tcp/close.h"
 #include "dataplane/tcp/keepalive.h"
 #include "dataplane/tcp/path_mtu.h"
@@ -124,16 +125,24 @@ Engine::Outcome Engine::flush_side(Ref r, Side side) {
     return Outcome::done;
 }
 
+/// Sees to it that an entry of the wheel fires by the next deadline: the one at scheduled_ms. The one that it may have
+/// overtaken is found again later.
 void Engine::schedule(Ref r) {
     const TimeUs deadline = next_deadline(r);
     if (deadline == store::TimerWheel::never) return;
     if (fault(Fault::relay_timer_forgotten) && r.relay.phase == Phase::relaying) return;
-    const uint64_t deadline_ms = std::max(deadline, now_) / us_per_ms + 1;
-    auto low = static_cast<uint32_t>(deadline_ms);
-    if (low == 0) low = 1;  // 0 says that no entry is pending
-    if (r.relay.scheduled_ms != 0 && static_cast<int32_t>(low - r.relay.scheduled_ms) >= 0) return;
-    if (!r.shard.wheel.schedule(r.index, r.relay.generation, deadline_ms)) return;
-    r.relay.scheduled_ms = low;
+    const uint64_t present_ms = r.shard.wheel.current_ms();
+    uint64_t entry_ms = timer_entry_ms(std::max(deadline, now_) / us_per_ms + 1, present_ms);
+    const uint32_t scheduled_ms = r.relay.scheduled_ms;
+    if (scheduled_ms != 0 && static_cast<int32_t>(static_cast<uint32_t>(entry_ms) - scheduled_ms) >= 0) return;
+    const uint64_t pending_ms = overtaken_ms(r.relay.overtaken, present_ms);
+    const bool found = scheduled_ms == 0 && r.relay.overtaken != 0 && pending_ms <= entry_ms;
+    if (found)
+        entry_ms = pending_ms;
+    else if (!r.shard.wheel.schedule(r.index, r.relay.generation, entry_ms))
+        return;
+    if (found || overtaken_slot(scheduled_ms) != 0) r.relay.overtaken = overtaken_slot(scheduled_ms);
+    r.relay.scheduled_ms = std::max(static_cast<uint32_t>(entry_ms), 1u);  // 0 says that no entry is pending
 }
 
 TimeUs Engine::next_deadline(Ref r) {
@@ -151,6 +160,7 @@ void Engine::on_timer(Shard& shard, uint32_t index, uint32_t generation) {
     if (shard.relays.get({index, generation}) == nullptr) return;
     const Ref r = ref(shard, index);
     const auto now_ms = static_cast<uint32_t>(now_ / us_per_ms);
+    if (r.relay.overtaken != 0 && overtaken_slot(shard.wheel.current_ms()) == r.relay.overtaken) r.relay.overtaken = 0;
     // An entry that a nearer deadline overtook fires in vain; the nearer one has its own.
     if (r.relay.scheduled_ms == 0 || static_cast<int32_t>(now_ms - r.relay.scheduled_ms) < 0) return;
     r.relay.scheduled_ms = 0;

@@ -43,7 +43,7 @@ enum class Phase : uint8_t {
     stream,
 };
 
-enum RelayFlag : uint16_t {
+enum RelayFlag : uint8_t {
     flag_ready = 0x01,           ///< stands in the ready queue
     flag_parked = 0x02,          ///< stands in the queue of those one of whose neighbours is unresolved
     flag_client_open = 0x04,     ///< the client's endpoint is in the flow table
@@ -60,10 +60,11 @@ constexpr Side other(Side side) {
 
 struct Relay {
     uint32_t generation;    ///< the pool's; odd while live
-    uint32_t scheduled_ms;  ///< deadline of its pending wheel entry, low 32 bits; 0: none
+    uint32_t scheduled_ms;  ///< deadline of its next wheel entry, low 32 bits; 0: none
     Phase phase;
-    uint8_t end;     ///< Closer in the high two bits, CloseReason below: set when the end begins
-    uint16_t flags;  ///< RelayFlag
+    uint8_t end;        ///< Closer in the high two bits, CloseReason below: set when the end begins
+    uint8_t flags;      ///< RelayFlag
+    uint8_t overtaken;  ///< slot of a wheel entry farther than scheduled_ms (overtaken.h); 0: none
     uint16_t listener_slot;
     uint16_t server_slot;       ///< no_slot before one was chosen
     store::ChunkId setup;       ///< the Setup chunk, while there is one
@@ -91,8 +92,8 @@ struct Relay {
     bool is_open(Side side) const { return has(side == Side::client ? flag_client_open : flag_server_open); }
     bool any_open() const { return (flags & (flag_client_open | flag_server_open)) != 0; }
     bool has(RelayFlag flag) const { return (flags & flag) != 0; }
-    void set(RelayFlag flag) { flags = static_cast<uint16_t>(flags | flag); }
-    void clear(RelayFlag flag) { flags = static_cast<uint16_t>(flags & ~flag); }
+    void set(RelayFlag flag) { flags = static_cast<uint8_t>(flags | flag); }
+    void clear(RelayFlag flag) { flags = static_cast<uint8_t>(flags & ~flag); }
 
     Closer closer() const { return static_cast<Closer>(end >> 6); }
     CloseReason reason() const { return static_cast<CloseReason>(end & 63); }

@@ -12,7 +12,7 @@ using store::ChunkHeader;
 
 // warm.reordering: what the connection has learned of its path, kept over recoveries.
 constexpr uint8_t reordering_seen = 0x80;
-constexpr uint8_t window_steps_mask = 0x70;  // quarters of min_rtt beyond the first
+constexpr uint8_t window_steps_mask = 0x70;  // doublings of the window, a quarter of min_rtt at first
 constexpr uint8_t window_steps_unit = 0x10;
 constexpr uint8_t persist_mask = 0x0f;  // recoveries until the steps are forgotten
 
@@ -30,8 +30,8 @@ bool in_recovery(const EndpointHot& hot) {
 uint32_t reordering_window(Endpoint ep, uint32_t sacked_segments) {
     const bool sure = in_recovery(ep.hot) || sacked_segments >= duplicate_ack_threshold;
     if ((ep.warm.reordering & reordering_seen) == 0 && sure) return 0;
-    const uint32_t steps = 1u + (ep.warm.reordering & window_steps_mask) / window_steps_unit;
-    return std::min(steps * (ep.warm.min_rtt_us / 4), ep.hot.srtt_us);
+    const uint32_t doublings = (ep.warm.reordering & window_steps_mask) / window_steps_unit;
+    return static_cast<uint32_t>(std::min(uint64_t{ep.warm.min_rtt_us / 4} << doublings, uint64_t{ep.hot.srtt_us}));
 }
 
 /// One block, if it lies within what is in flight (RFC 2018 §5; a D-SACK below snd_una does not).

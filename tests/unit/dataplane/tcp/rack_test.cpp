@@ -48,7 +48,7 @@ TEST(Rack, SeenReorderingGivesTime) {
     EXPECT_EQ(c.seqs(c.flush_all()).at(0), 3000u);
 }
 
-// §6.2 step 4: each round trip with a D-SACK widens the window by a quarter of the RTT.
+// §6.2 step 4: each round trip with a D-SACK widens the window.
 TEST(Rack, DuplicateSackWidensTheWindow) {
     SackLoss c;
     c.ack(0, {{1000, 3000}});
@@ -58,6 +58,24 @@ TEST(Rack, DuplicateSackWidensTheWindow) {
     EXPECT_EQ(c.counters.duplicate_sacks_in, 2u);
     c.ack(3000, {{4000, 5000}});
     EXPECT_EQ(*next_deadline(c.context(), c.ep()), c.now + 5000);
+}
+
+// Packets may be held back for longer than the shortest round trip, as behind a full queue they are: it doubles, so
+// that eight such round trips are enough, up to a round trip as it is now.
+TEST(Rack, WindowDoublesUpToARoundTrip) {
+    SackLoss c;
+    rack_note_reordering(c.ep());
+    c.ack(0, {{1000, 2000}});
+    Seq end = c.iss + 1 + 2000;
+    for (const uint32_t window_us : {2500, 5000, 10'000, 20'000, 40'000, 80'000, 100'000, 100'000}) {
+        wire::TcpSegment segment = c.from_peer(wire::tcp_ack, 0, 0, "", {});
+        segment.options.sack[segment.options.sack_count++] = {end.value, (end + 1000).value};
+        c.hot.srtt_us = 100'000;
+        c.give(segment);
+        EXPECT_EQ(c.state().reo_deadline - static_cast<uint32_t>(c.now), window_us);
+        end += 1000;
+        rack_on_duplicate_sack(c.ep(), nullptr);
+    }
 }
 
 // §6.2 step 4: sixteen recoveries later it is forgotten.

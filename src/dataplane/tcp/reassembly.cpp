@@ -5,6 +5,7 @@
 
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/extension.h"
+#include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/sack_blocks.h"
 
 namespace millrace::tcp {
@@ -38,9 +39,11 @@ uint32_t units_of(const ChunkHeader& header) {
 
 /// A chunk for the next `wanted` bytes behind `previous`, or no_chunk. Bytes that continue a run get twice the room of
 /// the chunk before them, so that a long run is a short list: every look at the list walks it.
-ChunkId allocate(const Context& ctx, Extension& state, size_t wanted, uint32_t previous_room) {
+ChunkId allocate(const Context& ctx, Endpoint ep, size_t wanted, uint32_t previous_room) {
     if (!ctx.out_of_order_held) return no_chunk;
-    const uint32_t window = std::max(ctx.options.receive_window_bytes, state.receive_limit);
+    Extension& state = *extension(ctx, ep);
+    // What was promised may come, though less would be promised now.
+    const uint32_t window = std::max(receive_limit(ctx, ep), receive_window(ep.hot));
     const uint32_t more = (window - ctx.options.receive_window_bytes) / run_chunk_payload;
     if (state.reassembly_chunks >= ctx.options.reassembly_chunks_max + more) return no_chunk;
     wanted = std::max<size_t>(wanted, std::min(2 * previous_room, run_chunk_payload));
@@ -68,7 +71,7 @@ void drop_first(const Context& ctx, Extension& state) {
 
 /// Stores `bytes`, which overlap no chunk, between `previous` (or the start of the list) and its successor. Returns the
 /// last chunk written, or no_chunk when memory or budget ended.
-ChunkId store_run(const Context& ctx, Extension& state, ChunkId previous, Seq seq, std::span<const uint8_t> bytes) {
+ChunkId store_run(const Context& ctx, Endpoint ep, ChunkId previous, Seq seq, std::span<const uint8_t> bytes) {
     uint32_t previous_room = 0;
     if (previous != no_chunk && chunk_end(ctx.chunks.header(previous)) == seq) {
         previous_room = static_cast<uint32_t>(ctx.chunks.capacity(previous).size());
@@ -77,12 +80,12 @@ ChunkId store_run(const Context& ctx, Extension& state, ChunkId previous, Seq se
         seq += static_cast<uint32_t>(taken);
     }
     while (!bytes.empty()) {
-        const ChunkId id = allocate(ctx, state, bytes.size(), previous_room);
+        const ChunkId id = allocate(ctx, ep, bytes.size(), previous_room);
         if (id == no_chunk) return no_chunk;
         ChunkHeader& header = ctx.chunks.header(id);
         header.seq = seq.value;
         const size_t length = extend(ctx, id, bytes);
-        ChunkId& link = previous == no_chunk ? state.reassembly : ctx.chunks.header(previous).next;
+        ChunkId& link = previous == no_chunk ? extension(ctx, ep)->reassembly : ctx.chunks.header(previous).next;
         header.next = link;
         link = id;
         previous = id;
@@ -122,7 +125,7 @@ void reassembly_insert(const Context& ctx, Endpoint ep, Seq seq, std::span<const
         size_t run = payload.size();
         if (next != no_chunk) run = std::min<size_t>(run, Seq{ctx.chunks.header(next).seq} - seq);
         if (run == 0) continue;
-        previous = store_run(ctx, *state, previous, seq, payload.first(run));
+        previous = store_run(ctx, ep, previous, seq, payload.first(run));
         if (previous == no_chunk) {
             ++ctx.counters.reassembly_dropped;
             break;

@@ -183,5 +183,24 @@ TEST(ReceiveWindow, WhatIsGrownCanBeHeldOutOfOrder) {
     EXPECT_EQ(c.counters.reassembly_dropped, 0u);
 }
 
+// After a loss little arrives in order, and the rate that is measured falls; what is on its way was promised before.
+TEST(ReceiveWindow, WhatWasPromisedCanBeHeldOutOfOrder) {
+    Bulk c;
+    for (int i = 0; i < 6; ++i) {
+        c.burst(c.limit());
+        c.advance(round_trip_us);
+    }
+    const uint32_t promised = receive_window(c.hot), before = c.limit();
+    for (int i = 0; i < 20; ++i) {
+        c.burst(1000);
+        c.advance(round_trip_us);
+    }
+    ASSERT_LT(c.limit(), before / 4);
+    const uint32_t start = c.hot.rcv_nxt - (c.irs + 1), window = receive_window(c.hot);
+    ASSERT_GE(window, promised - 20'000);
+    for (uint32_t at = 1000; at + 1000 <= window; at += 1000) c.in(start + at, 0, c.text);
+    EXPECT_EQ(c.counters.reassembly_dropped, 0u);
+}
+
 }  // namespace
 }  // namespace millrace::tcp

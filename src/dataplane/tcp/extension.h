@@ -28,6 +28,7 @@ struct Extension {
     uint8_t fin_waiting;     ///< the peer's FIN arrived before the bytes in front of it; it stands at fin_seq
     Seq fin_seq;
     uint32_t receive_limit;   ///< largest window to advertise; counts with `measuring` (receive_window.h)
+    uint32_t carried;         ///< bytes in a round trip, as measured last
     Seq measured_from;        ///< rcv_nxt when the present measurement began, at
     uint32_t measured_since;  ///< low 32 bits of microseconds
     RecoveryState recovery;

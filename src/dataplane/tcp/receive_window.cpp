@@ -30,10 +30,13 @@ void receive_window_measure(const Context& ctx, Endpoint ep, bool bulk) {
         const uint32_t elapsed_us = now_us - state->measured_since;
         if (elapsed_us < interval_us) return;
         const uint64_t carried = uint64_t{ep.hot.rcv_nxt - state->measured_from} * rtt_us / elapsed_us;
-        const auto wanted = static_cast<uint32_t>(std::min<uint64_t>(2 * carried, bound));
-        if (wanted > std::max(state->receive_limit, floor) && ctx.buffers_may_grow) {
-            // Half as much again: a sender in slow start is already faster than what was measured.
-            state->receive_limit = std::min(wanted + wanted / 2, bound);
+        // A sender in slow start sends twice as much while this window is told, and by the ACKs for that as much again.
+        const bool rising = carried > uint64_t{state->carried} * 3 / 2;
+        const auto wanted = static_cast<uint32_t>(std::min<uint64_t>((rising ? 4 : 2) * carried, bound));
+        state->carried = static_cast<uint32_t>(std::min<uint64_t>(carried, bound));
+        const uint32_t limit = std::max(state->receive_limit, floor);
+        if (wanted > limit && ctx.buffers_may_grow) {
+            state->receive_limit = std::min(wanted, 4 * limit);
         } else if (wanted < state->receive_limit) {
             state->receive_limit -= (state->receive_limit - wanted) / 8;
         }
@@ -48,7 +51,7 @@ void receive_window_rest(const Context& ctx, Endpoint ep) {
     const uint32_t silence_us = std::max(8 * ep.warm.min_rtt_us, silence_us_min);
     if (static_cast<uint32_t>(ctx.now) - state->measured_since < silence_us) return;
     state->measuring = state->quick_acks = 0;
-    state->receive_limit = 0;
+    state->receive_limit = state->carried = 0;
 }
 
 Seq receive_window_edge(const Context& ctx, Endpoint ep, uint32_t receive_space) {

@@ -9,11 +9,11 @@
 // 2^scale - 1 bytes short of rcv_adv (RFC 7323 §2.4); bytes up to rcv_adv are accepted all the same.
 //
 // How large it gets follows the path. It begins at Options::receive_window_bytes; while bulk arrives, the rate at which
-// the owner takes it is measured, and twice what that makes in a round trip (thrice when it grows) is allowed, up to
-// Options::receive_window_max_bytes: a sender whom the window holds up so doubles its rate with each round trip, and
-// one whose bytes are not taken away gets nothing. The round trip is the shortest known, so queues on the way don't
-// count; and the rate is that of 10 ms at least, so bursts on a short path don't. What is measured lies in the
-// extension, which an endpoint without bulk does not have.
+// the owner takes it is measured, and twice what that makes in a round trip (four times while it rises as in slow
+// start) is allowed, up to Options::receive_window_max_bytes: a sender whom the window holds up so doubles its rate
+// with each round trip, slow start is not held up, and a sender whose bytes are not taken away gets nothing. The round
+// trip is the shortest known, so queues on the way don't count; and the rate is that of 10 ms at least, so bursts on a
+// short path don't. What is measured lies in the extension, which an endpoint without bulk does not have.
 #pragma once
 
 #include "dataplane/tcp/context.h"

@@ -53,6 +53,26 @@ TEST(ReceiveWindow, GrowsEachRoundTripWhileItHoldsThePeerUp) {
     EXPECT_NEAR(c.flush_all().back().header.window << 7, largest_window, 256);
 }
 
+// RFC 5681 §3.1: each ACK lets a segment more into flight than it acknowledges, so a flight has doubled by the time
+// that the one before it is acknowledged.
+TEST(ReceiveWindow, SlowStartIsNotHeldUp) {
+    Bulk c;
+    c.burst(40'000);
+    c.advance(round_trip_us);
+    for (uint32_t flight = 80'000; flight <= 320'000; flight *= 2) {
+        for (uint32_t acked = 0; acked < flight; acked += 1000) {
+            c.in(c.hot.rcv_nxt - (c.irs + 1), 0, c.text);
+            if (!c.hot.has(flag_ack_pending)) continue;
+            c.flush_all();
+            // But for a step of the window's, and the segments with which the first measurement began.
+            ASSERT_GE(receive_window(c.hot) + 3000, flight + acked) << "of a flight of " << flight;
+        }
+        c.received.clear();
+        c.sent.clear();
+        c.advance(round_trip_us);
+    }
+}
+
 TEST(ReceiveWindow, IsTwiceWhatThePathCarries) {
     Bulk c;
     for (int i = 0; i < 100; ++i) {

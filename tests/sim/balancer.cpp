@@ -200,7 +200,8 @@ void Balancer::attach_control() {
 
 bool Balancer::reload(const SnapshotBuilder& config) {
     std::string error;
-    auto next = config::RuntimeConfig::compile(config.build(2), config_.get(), error);
+    auto next =
+        config::RuntimeConfig::compile(config.build(config_->snapshot().generation() + 1), config_.get(), error);
     if (next == nullptr) return false;
     for (const auto& unit : workers_) unit->worker->set_config(*next);
     config_ = std::move(next);

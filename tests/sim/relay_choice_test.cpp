@@ -430,6 +430,46 @@ TEST(RelayChoice, ReloadLeavesLiveRelaysAlone) {
     scene.expect_idle();
 }
 
+// A backend's slot is free as soon as a configuration without it is in force, whatever still connects on its behalf.
+TEST(RelayChoice, PendingConnectIsNotRetriedAtAnotherBackendInTheSameSlot) {
+    Scene scene;  // its only server is not on the link
+    scene.start();
+    Station& stranger = scene.server(2, answering(fine));
+    Peer& peer = scene.client().connect(http_port);
+    peer.send(get);
+    scene.run(1);
+    SnapshotBuilder next = balancer_config({Station::address_of(true, 2)});
+    next.servers[0].slot = 1;
+    next.backends[0].name = next.text("others");
+    next.backends[0].slot = 1;
+    ASSERT_TRUE(scene.balancer->reload(next));
+    next.backends[0].slot = 0;
+    ASSERT_TRUE(scene.balancer->reload(next));
+    EXPECT_TRUE(scene.run(10, [&] { return peer.fin; }));
+    EXPECT_EQ(status_of(peer.received), 504);
+    EXPECT_TRUE(stranger.peers().empty());
+    EXPECT_EQ(scene.balancer->stats().backends[0].retries, 0u);
+    peer.shutdown();
+    scene.expect_idle();
+}
+
+TEST(RelayChoice, PendingConnectIsRetriedAtItsBackendAfterAReload) {
+    Scene scene;
+    scene.start();
+    Station& good = scene.server(2, answering(fine));
+    Peer& peer = scene.client().connect(http_port);
+    peer.send(get);
+    scene.run(1);
+    SnapshotBuilder next = balancer_config({Station::address_of(true, 2)});
+    next.servers[0].slot = 1;
+    ASSERT_TRUE(scene.balancer->reload(next));
+    EXPECT_TRUE(scene.run(10, [&] { return peer.fin; }));
+    EXPECT_EQ(status_of(peer.received), 200);
+    EXPECT_EQ(good.peers().size(), 1u);
+    peer.shutdown();
+    scene.expect_idle();
+}
+
 TEST(RelayChoice, TcpModeRelaysFromTheFirstByte) {
     Scene scene;
     scene.start();

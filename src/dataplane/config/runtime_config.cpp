@@ -78,7 +78,7 @@ std::unique_ptr<const RuntimeConfig> RuntimeConfig::compile(std::vector<std::byt
     if (!config->compile_local_addresses(previous, error)) return nullptr;
     config->routes_ = std::make_unique<RoutingTable>(config->view_);
     config->compile_listeners();
-    config->compile_backends();
+    config->compile_backends(previous);
     config->compile_slots(previous);
     return config;
 }
@@ -91,11 +91,21 @@ void RuntimeConfig::compile_listeners() {
                               std::span(http_routes_).subspan(record.first_route, record.route_count)});
 }
 
-void RuntimeConfig::compile_backends() {
+/// Control gives a backend's slot away as soon as a configuration without the backend is in force; what still connects
+/// on its behalf must be able to tell.
+uint32_t RuntimeConfig::since(const BackendRecord& record, const RuntimeConfig* previous) const {
+    if (previous != nullptr)
+        for (const Backend& before : previous->backends_)
+            if (before.record->slot == record.slot && before.name == view_.text(record.name)) return before.since;
+    return static_cast<uint32_t>(view_.generation());
+}
+
+void RuntimeConfig::compile_backends(const RuntimeConfig* previous) {
     for (const BackendRecord& record : view_.backends()) {
         Backend backend{.record = &record,
                         .name = view_.text(record.name),
                         .hash_header = view_.text(record.hash_header),
+                        .since = since(record, previous),
                         .servers = view_.servers().subspan(record.first_server, record.server_count),
                         .sources = view_.sources().subspan(record.first_source, record.source_count),
                         .maglev_table = {}};
@@ -157,6 +167,12 @@ const Backend* RuntimeConfig::backend_of_server(uint16_t server_slot) const {
     if (!server.present) return nullptr;
     for (const Backend& backend : backends_)
         if (backend.record->slot == server.backend_slot) return &backend;
+    return nullptr;
+}
+
+const Backend* RuntimeConfig::backend_of_slot(uint16_t slot, uint32_t since) const {
+    for (const Backend& backend : backends_)
+        if (backend.record->slot == slot && backend.since == since) return &backend;
     return nullptr;
 }
 

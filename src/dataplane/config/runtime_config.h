@@ -37,6 +37,7 @@ struct Backend {
     const BackendRecord* record;
     std::string_view name;
     std::string_view hash_header;
+    uint32_t since;  ///< generation, low 32 bits, from which on its slot has been its own
     std::span<const ServerRecord> servers;
     std::span<const SourceRecord> sources;
     std::vector<uint16_t> maglev_table;  ///< empty unless the algorithm is maglev
@@ -80,6 +81,9 @@ class RuntimeConfig {
     std::span<const LocalAddress> local_addresses() const { return local_addresses_; }
     const ListenerBySlot& listener_by_slot(uint16_t slot) const { return listeners_by_slot_[slot]; }
     const ServerBySlot& server_by_slot(uint16_t slot) const { return servers_by_slot_[slot]; }
+    /// The backend that has had this slot since that generation (Backend::since), or null.
+    const Backend* backend_of_slot(uint16_t slot, uint32_t since) const;
+
     /// The backend that owns the server in this configuration, or null.
     const Backend* backend_of_server(uint16_t server_slot) const;
 
@@ -106,7 +110,8 @@ class RuntimeConfig {
 
     RuntimeConfig() = default;
     void compile_listeners();
-    void compile_backends();
+    void compile_backends(const RuntimeConfig* previous);
+    uint32_t since(const BackendRecord& record, const RuntimeConfig* previous) const;
     void compile_slots(const RuntimeConfig* previous);
     bool compile_local_addresses(const RuntimeConfig* previous, std::string& error);
 

@@ -19,14 +19,13 @@ constexpr size_t other_counts_per_ms = 512;  // counters of other workers, each 
 }  // namespace
 
 const config::Backend* Engine::backend_of(const Setup& setup) const {
-    for (const config::Backend& backend : config_->backends())
-        if (backend.record->slot == setup.backend_slot) return &backend;
-    return nullptr;
+    return config_->backend_of_slot(setup.backend_slot, setup.backend_since);
 }
 
 void Engine::connect_first(Ref r, const config::Backend& backend) {
     Setup& setup = setup_of(r);
     setup.backend_slot = backend.record->slot;
+    setup.backend_since = backend.since;
     setup.retries_left = backend.record->retries;
     connect(r, backend, {503, CloseReason::no_server});
 }

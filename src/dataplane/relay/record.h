@@ -132,7 +132,7 @@ struct Setup {
     http::BodyCursor response_body;
     http::AcceptKey accept;
     balance::ExcludedSlots tried;
-    uint32_t reserved1;
+    uint32_t backend_since;  ///< tells its backend from others that get the slot later
 };
 static_assert(sizeof(Setup) <= 240 && std::is_trivially_copyable_v<Setup>);
 

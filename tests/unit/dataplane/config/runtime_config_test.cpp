@@ -100,6 +100,24 @@ TEST(RuntimeConfig, KeepsTheSlotsOfWhatIsGone) {
     EXPECT_TRUE(again->server_by_slot(4095).present);
 }
 
+TEST(RuntimeConfig, TellsABackendFromOthersInItsSlot) {
+    const auto compile = [](const SnapshotBuilder& b, uint64_t generation, const RuntimeConfig* previous) {
+        std::string error;
+        return RuntimeConfig::compile(b.build(generation), previous, error);
+    };
+    SnapshotBuilder b = sample_snapshot();
+    const auto first = compile(b, 5, nullptr);
+    const uint16_t slot = first->backends()[0].record->slot;
+    EXPECT_EQ(first->backends()[0].since, 5u);
+    const auto same = compile(b, 6, first.get());
+    EXPECT_EQ(same->backend_of_slot(slot, 5), &same->backends()[0]);
+    b.backends[0].name = b.text("another");
+    const auto other = compile(b, 7, same.get());
+    EXPECT_EQ(other->backend_of_slot(slot, 5), nullptr);
+    EXPECT_EQ(other->backend_of_slot(slot, 7), &other->backends()[0]);
+    EXPECT_EQ(other->backends()[1].since, 5u) << "it went on";
+}
+
 TEST(RuntimeConfig, GivesNewValuesToSlotsThatStay) {
     const auto before = compiled(sample_snapshot());
     SnapshotBuilder b = sample_snapshot();

@@ -212,6 +212,7 @@ void Controller::release_callers() {
         calls.swap(calls_);
     }
     reload_due_.notify_all();
+    resolver_.give_up();
     for (auto& [id, request] : waiting_) request.promise.set_value(std::nullopt);
     waiting_.clear();
 }

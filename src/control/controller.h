@@ -77,7 +77,8 @@ class Controller {
     /// Readable when a call waits.
     int wake_descriptor() const { return wake_; }
 
-    /// From now on call() and ask() of other threads return at once without having run. Main thread only.
+    /// From now on call() and ask() of other threads return at once without having run, and no name is waited for. Main
+    /// thread only.
     void release_callers();
 
     /// Runs `function` on the main thread and waits for its result. Not from the main thread. Empty after
@@ -126,6 +127,7 @@ class Controller {
     uint64_t loaded_unix_ms() const { return loaded_unix_ms_; }
 
     // Any thread.
+    Resolver& resolver() { return resolver_; }
     std::shared_ptr<const EventsMapping> events();
     std::shared_ptr<const Names> names();
     const std::string& instance() const { return instance_; }
@@ -156,6 +158,7 @@ class Controller {
     const std::string instance_;
     const std::string config_path_;
     const uint64_t start_unix_ms_;
+    SystemResolver resolver_;
     Publisher publisher_;
     std::unique_ptr<DataplaneLink> link_;
     std::unique_ptr<Checker> checker_;

@@ -86,11 +86,11 @@ bool bind_sockets(api::Api& api, const std::string& directory, const ControlSett
     return true;
 }
 
-/// Blocks the signals that the loop handles, in this thread and those to come. -1 on failure.
-int take_signals() {
+/// Blocks signals in this thread and those to come, and returns a descriptor that they can be read from. -1 on failure.
+int take_signals(std::initializer_list<int> numbers) {
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
+    for (const int number : numbers) sigaddset(&signals, number);
     if (pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0) return -1;
     return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -114,8 +114,9 @@ void run(Controller& controller, int signals) {
 int serve(const Options& options) {
     std::signal(SIGPIPE, SIG_IGN);  // a log reader that goes away
     survive_truncation();
-    const int signals = take_signals();
-    if (signals < 0) return fail("can't take signals");
+    // While names are waited for, which may take long, SIGTERM and SIGINT end the process as they end any: nothing is
+    // there yet that would have to be tidied up. A reload waits.
+    const int early_signals = take_signals({SIGHUP});
     std::error_code path_error;
     const std::string config_path = std::filesystem::absolute(options.config_path, path_error);
     SystemResolver resolver;
@@ -127,6 +128,9 @@ int serve(const Options& options) {
         for (const Diagnostic& diagnostic : loaded.diagnostics) spdlog::error("{}", to_string(diagnostic));
         return fail("not started: " + config_path + " has errors");
     }
+    const int signals = take_signals({SIGTERM, SIGINT, SIGHUP});
+    if (early_signals < 0 || signals < 0) return fail("can't take signals");
+    close(early_signals);
     std::string error;
     std::optional<ServiceUser> user;
     if (geteuid() == 0 && !(user = choose_user(options, loaded.config.control, error))) return fail(error);

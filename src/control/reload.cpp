@@ -129,15 +129,18 @@ ReloadResult Controller::start_with(LoadResult loaded) {
 ReloadResult Controller::reload() {
     std::lock_guard one_at_a_time(reload_mutex_);
     ReloadResult result;
-    SystemResolver resolver;
     LoadOptions options;
     call([&](Controller& self) {
         const auto& last = self.next_config_ ? self.next_config_ : self.config_;
         if (last) options.last_addresses = last_addresses(last->backends);
         return true;
     });
-    auto loaded = std::make_shared<LoadResult>(load_config(config_path_, resolver, options));
-    if (!loaded->ok()) {
+    auto loaded = std::make_shared<LoadResult>(load_config(config_path_, resolver_, options));
+    const bool ending = !call([](Controller&) { return true; });
+    if (ending) {
+        result.outcome = ReloadOutcome::not_published;
+        result.error = "millrace-control is ending";
+    } else if (!loaded->ok()) {
         result.diagnostics = loaded->diagnostics;
         call([error = to_string(loaded->diagnostics.front())](Controller& self) {
             self.last_error_ = error;

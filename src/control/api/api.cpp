@@ -146,9 +146,9 @@ void get_capture(Controller& controller, const Request& request, Response& respo
 
 // ---- configuration --------------------------------------------------------------------------------------------------
 
-void check_config(const Request& request, Response& response) {
-    SystemResolver resolver;
-    const LoadResult loaded = load_config_text(request.body, "config", resolver, {.core_count = 0, .check_only = true});
+void check_config(Controller& controller, const Request& request, Response& response) {
+    const LoadResult loaded =
+        load_config_text(request.body, "config", controller.resolver(), {.core_count = 0, .check_only = true});
     answer(response, 200, {{"ok", loaded.ok()}, {"diagnostics", diagnostics(loaded.diagnostics)}});
 }
 
@@ -310,8 +310,9 @@ void add_routes(UnixServer& server, Controller& controller) {
     server.Get("/v1/capture/frames", [&controller](const Request& request, Response& response) {
         get_capture(controller, request, response);
     });
-    server.Post("/v1/config/check",
-                [](const Request& request, Response& response) { check_config(request, response); });
+    server.Post("/v1/config/check", [&controller](const Request& request, Response& response) {
+        check_config(controller, request, response);
+    });
     server.Post("/v1/config/reload",
                 [&controller](const Request&, Response& response) { reload_config(controller, response); });
     server.Post(

@@ -1,14 +1,19 @@
 // getaddrinfo(3) behind the Resolver interface. Nothing else in the project asks a name server.
 #include "control/config/resolver.h"
 
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <thread>
 
 namespace millrace::control {
 
-std::vector<IpAddress> SystemResolver::resolve(const std::string& host, std::string& error) {
+namespace {
+
+std::vector<IpAddress> look_up(const std::string& host, std::string& error) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -34,6 +39,43 @@ std::vector<IpAddress> SystemResolver::resolve(const std::string& host, std::str
     freeaddrinfo(found);
     if (addresses.empty()) error = "it has no address";
     return addresses;
+}
+
+}  // namespace
+
+struct SystemResolver::Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool given_up = false;
+};
+
+SystemResolver::SystemResolver() : shared_(std::make_shared<Shared>()) {}
+
+std::vector<IpAddress> SystemResolver::resolve(const std::string& host, std::string& error) {
+    struct Answer {
+        bool there = false;
+        std::vector<IpAddress> addresses;
+        std::string error;
+    };
+    const auto answer = std::make_shared<Answer>();
+    std::unique_lock lock(shared_->mutex);
+    if (!shared_->given_up)
+        std::thread([shared = shared_, answer, host] {
+            std::string why;
+            std::vector<IpAddress> found = look_up(host, why);
+            std::lock_guard done(shared->mutex);
+            *answer = {true, std::move(found), std::move(why)};
+            shared->changed.notify_all();
+        }).detach();
+    shared_->changed.wait(lock, [&] { return answer->there || shared_->given_up; });
+    error = answer->there ? answer->error : "millrace-control is ending";
+    return answer->addresses;
+}
+
+void SystemResolver::give_up() {
+    std::lock_guard lock(shared_->mutex);
+    shared_->given_up = true;
+    shared_->changed.notify_all();
 }
 
 }  // namespace millrace::control

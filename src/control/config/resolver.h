@@ -5,6 +5,7 @@
 // Runs in the control process, on whichever thread loads; it blocks that thread only.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,20 @@ class Resolver {
     virtual std::vector<IpAddress> resolve(const std::string& host, std::string& error) = 0;
 };
 
-/// getaddrinfo(3). Blocks as long as the system's resolver does.
+/// getaddrinfo(3). Blocks as long as the system's resolver does, or until give_up(). Any thread.
 class SystemResolver final : public Resolver {
   public:
+    SystemResolver();
+
     std::vector<IpAddress> resolve(const std::string& host, std::string& error) override;
+
+    /// For the end of the process: every resolve(), present or future, fails at once. getaddrinfo(3) can't be
+    /// interrupted, so a thread may be left behind in it.
+    void give_up();
+
+  private:
+    struct Shared;
+    std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace millrace::control

@@ -19,7 +19,9 @@ inline constexpr uint32_t header_name_bytes_max = 64;
 
 inline constexpr uint32_t core_max = 1023;  ///< highest number of a CPU core
 inline constexpr uint32_t relays_max_max = 64u << 20;
-inline constexpr uint64_t chunk_bytes_min = 1u << 20;
+/// What one shard can work with, and what its chunks can be numbered in.
+inline constexpr uint64_t shard_chunk_bytes_min = 4u << 20, shard_chunk_bytes_max = uint64_t{1} << 39;
+inline constexpr uint64_t chunk_bytes_min = shard_chunk_bytes_min;
 inline constexpr uint64_t chunk_bytes_max_max = uint64_t{1} << 40;
 inline constexpr uint32_t handshakes_max_max = 16u << 20;  ///< of half_open_max and time_wait_max
 inline constexpr uint32_t idle_sleep_us_max = 1000;

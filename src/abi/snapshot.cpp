@@ -147,6 +147,8 @@ class RecordChecker {
                rule(in_range(d.shard_count, d.core_count, shard_max), "number of shards out of range") &&
                rule(in_range(d.relays_max, 1, relays_max_max), "relays_max out of range") &&
                rule(in_range(d.chunk_bytes_max, chunk_bytes_min, chunk_bytes_max_max), "chunk memory out of range") &&
+               rule(in_range(d.chunk_bytes_max / d.shard_count, shard_chunk_bytes_min, shard_chunk_bytes_max),
+                    "chunk memory of a shard out of range") &&
                rule(in_range(d.half_open_max, 1, handshakes_max_max), "half_open_max out of range") &&
                rule(in_range(d.time_wait_max, 1, handshakes_max_max), "time_wait_max out of range") &&
                rule(d.idle_sleep_us <= idle_sleep_us_max, "idle sleep out of range") &&

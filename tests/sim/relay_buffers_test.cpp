@@ -96,7 +96,7 @@ TEST(RelayBuffers, AStoppedReaderHoldsLittle) {
 TEST(RelayBuffers, ShortMemoryRefusesNewcomersAndLosesNothing) {
     FatScene scene;
     scene.link.bits_per_second = 0;
-    scene.config.dataplane.chunk_bytes_max = 1 << 20;
+    scene.config.dataplane.chunk_bytes_max = 4 << 20;
     scene.config.dataplane.shard_count = 1;
     scene.options.chunk_bytes = 65 * 65536ull;  // 4 MiB; one connection alone may grow to as much
     scene.start();

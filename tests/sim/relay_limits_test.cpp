@@ -348,7 +348,7 @@ TEST(RelayLimits, FullRelayTableResets) {
 
 /// One shard with little chunk memory.
 void make_memory_short(Scene& scene, uint32_t slabs, uint32_t send_queue_bytes) {
-    scene.config.dataplane.chunk_bytes_max = 1 << 20;
+    scene.config.dataplane.chunk_bytes_max = 4 << 20;
     scene.config.dataplane.send_queue_bytes = scene.config.dataplane.send_queue_max_bytes = send_queue_bytes;
     scene.config.dataplane.shard_count = 1;
     scene.config.dataplane.relays_max = 1024;

@@ -93,6 +93,7 @@ class Checker {
     }
 
     void check_dataplane();
+    void check_chunk_memory();
     void check_control();
     void check_interfaces();
     void check_addresses();
@@ -165,6 +166,22 @@ void Checker::check_dataplane() {
         error(has("dataplane.shards") ? "dataplane.shards" : "dataplane.cores",
               "\"shards\" is " + std::to_string(shards) + ", fewer than the " + std::to_string(dataplane.cores.size()) +
                   " cores; write at least " + std::to_string(std::bit_ceil(dataplane.cores.size())));
+    else
+        check_chunk_memory();
+}
+
+/// Each shard has its part.
+void Checker::check_chunk_memory() {
+    const uint64_t memory = config_.dataplane.chunk_memory_bytes;
+    const uint32_t shards = config_.dataplane.shards;
+    const uint64_t least = shards * shard_chunk_bytes_min, most = shards * shard_chunk_bytes_max;
+    if (memory >= least && memory <= most) return;
+    const char* path = has("dataplane.chunk_memory") ? "dataplane.chunk_memory" : "dataplane.shards";
+    error(path, "\"chunk_memory\" is " + format_size_bytes(memory) + " and \"shards\" is " + std::to_string(shards) +
+                    ", but each shard must have " + format_size_bytes(shard_chunk_bytes_min) + " to " +
+                    format_size_bytes(shard_chunk_bytes_max) + "; write " +
+                    (memory < least ? "at least " + format_size_bytes(least) + ", or fewer shards"
+                                    : "at most " + format_size_bytes(most) + ", or more shards"));
 }
 
 void Checker::check_control() {

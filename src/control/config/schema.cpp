@@ -83,7 +83,8 @@ const TableSchema<Dataplane>& dataplane_schema() {
                      "Relays held at once, over all cores; further clients are refused and counted.")
              .unit("relays"),
          size_key("chunk_memory", &D::chunk_memory_bytes, chunk_bytes_min, chunk_bytes_max_max,
-                  "Memory for payload that waits to be sent or acknowledged, over all relays."),
+                  "Memory for payload that waits to be sent or acknowledged, over all relays. Each shard has an equal "
+                  "part, which must be 4MiB to 512GiB."),
          integer_key("half_open_max", &D::half_open_max, 1, handshakes_max_max,
                      "Connections in their handshake at once, over all cores.")
              .unit("connections"),

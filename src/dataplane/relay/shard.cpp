@@ -25,7 +25,7 @@ ShardLimits ShardLimits::of(const DataplaneRecord& dataplane) {
     const uint64_t chunk_bytes = dataplane.chunk_bytes_max / shards;
     const uint64_t slab = store::ChunkStore::slab_bytes;
     return {.relays_max = share(dataplane.relays_max, shards, 16),
-            .chunk_bytes_max = std::max<uint64_t>(chunk_bytes / slab * slab, 64 * slab),
+            .chunk_bytes_max = chunk_bytes / slab * slab,
             .half_open_max = std::bit_ceil(share(dataplane.half_open_max, shards, 8)),
             .time_wait_max = std::bit_ceil(share(dataplane.time_wait_max, shards, 8))};
 }

@@ -116,6 +116,13 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.relays_max = 0; }, "dataplane 0: relays_max out of range"},
         {[](B& b) { b.dataplane.relays_max = 0xffffffff; }, "dataplane 0: relays_max out of range"},
         {[](B& b) { b.dataplane.chunk_bytes_max = ~uint64_t{0}; }, "dataplane 0: chunk memory out of range"},
+        {[](B& b) { b.dataplane.chunk_bytes_max = b.dataplane.shard_count * (4u << 20) - 1; },
+         "dataplane 0: chunk memory of a shard out of range"},
+        {[](B& b) {
+             b.dataplane.core_count = b.dataplane.shard_count = 1;
+             b.dataplane.chunk_bytes_max = uint64_t{513} << 30;
+         },
+         "dataplane 0: chunk memory of a shard out of range"},
         {[](B& b) { b.dataplane.half_open_max = 0; }, "dataplane 0: half_open_max out of range"},
         {[](B& b) { b.dataplane.time_wait_max = 0; }, "dataplane 0: time_wait_max out of range"},
         {[](B& b) { b.dataplane.idle_sleep_us = 1001; }, "dataplane 0: idle sleep out of range"},

@@ -33,7 +33,8 @@ TEST(ShardLimits, AreTheConfigurationsSharedOut) {
 
 TEST(ShardLimits, AreNeverTooSmallToWork) {
     DataplaneRecord least = settings(shard_max, 1);
-    least.chunk_bytes_max = least.half_open_max = least.time_wait_max = 1;
+    least.half_open_max = least.time_wait_max = 1;
+    least.chunk_bytes_max = shard_max * shard_chunk_bytes_min;
     const ShardLimits limits = ShardLimits::of(least);
     EXPECT_GE(limits.relays_max, 1u);
     EXPECT_GE(limits.half_open_max, tcp::HalfOpenTable::bucket_entries);

@@ -63,6 +63,25 @@ class TwoInstances(LabTest):
         self.assertEqual(self.curl(f"http://{net.BALANCER}/healthz")[0], 200)
 
 
+class PacketMemory(LabTest):
+    """Without huge pages, as much as the devices' rings need."""
+
+    def serves_with(self, queues, descriptors):
+        with net.Lab(queues=queues) as lab:
+            millrace.start_server(lab, "one", [net.SERVERS[0]])
+            rings = f"queues = {queues}\nrx_descriptors = {descriptors}\ntx_descriptors = {descriptors}\n"
+            running = millrace.Millrace(lab, self.config().replace("queues = 1\n", rings)).start()
+            running.wait_running()
+            running.wait_servers_up(1)
+            self.assertIn("X-Served-By: one", lab.run_in(lab.clients, "curl", "-si", f"http://{net.BALANCER}/healthz"))
+
+    def test_the_largest_rings(self):
+        self.serves_with(queues=1, descriptors=8192)
+
+    def test_many_queues_of_one_core(self):
+        self.serves_with(queues=8, descriptors=1024)
+
+
 class Lifetime(LabTest):
     def test_order_of_start_and_clean_end(self):
         first = self.millrace

@@ -12,16 +12,32 @@ namespace millrace::port {
 namespace {
 
 constexpr uint32_t cached_frames = 256;  // in the mempool's cache of each worker
+constexpr size_t page_bytes = 4096;
 
 // Of an AF_XDP frame with its mempool and mbuf headers: close to the kernel's limit of a page, and an odd number of
 // cache lines, to which mempool adds no padding.
-constexpr size_t af_xdp_frame_bytes = 4096 - 64;
+constexpr size_t af_xdp_frame_bytes = page_bytes - 64;
+
+/// What the pool of one port is made of.
+struct PoolShape {
+    uint32_t count;
+    uint16_t data_room;
+};
 
 // Every mbuf is in a receive ring, a send ring and its backlog, a burst, a dispatch ring or a worker's cache: never
 // held by a connection.
 uint32_t mbuf_count(const InterfaceRecord& interface, uint16_t queue_count, uint16_t worker_count) {
     const uint32_t dispatched = worker_count > 1 ? inbox_slots + 2 * cached_frames * worker_count : 0;
     return (2u * interface.rx_descriptors + 2u * interface.tx_descriptors + 1024u + dispatched) * queue_count;
+}
+
+PoolShape pool_shape(const InterfaceRecord& interface, uint16_t queue_count, uint16_t worker_count) {
+    const uint32_t frame = interface.mtu + 14u + 4u;
+    const uint32_t count = mbuf_count(interface, queue_count, worker_count);
+    if (interface.driver == Driver::af_xdp)  // some more, for those set aside
+        return {.count = count + count / 32,
+                .data_room = static_cast<uint16_t>(af_xdp_frame_bytes - RTE_CACHE_LINE_SIZE - sizeof(rte_mbuf))};
+    return {.count = count, .data_room = static_cast<uint16_t>(std::max(2048u, frame) + RTE_PKTMBUF_HEADROOM)};
 }
 
 /// The AF_XDP driver of DPDK 22.11 registers `count * frame size` bytes with the kernel, as if frames were packed; but
@@ -40,16 +56,11 @@ bool set_aside_unregistered(rte_mempool* pool) {
     return true;
 }
 
-rte_mempool* make_pool(const InterfaceRecord& interface, uint16_t port_id, uint32_t count) {
-    const uint32_t frame = interface.mtu + 14u + 4u;
-    const bool af_xdp = interface.driver == Driver::af_xdp;
-    const size_t data_room = af_xdp ? af_xdp_frame_bytes - RTE_CACHE_LINE_SIZE - sizeof(rte_mbuf)
-                                    : std::max<size_t>(2048, frame) + RTE_PKTMBUF_HEADROOM;
-    if (af_xdp) count += count / 32;  // for those set aside
+rte_mempool* make_pool(Driver driver, const PoolShape& shape, uint16_t port_id) {
     const std::string name = "frames" + std::to_string(port_id);
-    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), count, cached_frames, 0, static_cast<uint16_t>(data_room),
+    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), shape.count, cached_frames, 0, shape.data_room,
                                                 rte_eth_dev_socket_id(port_id));
-    return pool == nullptr || (af_xdp && !set_aside_unregistered(pool)) ? nullptr : pool;
+    return pool == nullptr || (driver == Driver::af_xdp && !set_aside_unregistered(pool)) ? nullptr : pool;
 }
 
 bool spread_by_rss(uint16_t port_id, const rte_eth_dev_info& info, const DataplaneRecord& dataplane) {
@@ -95,7 +106,7 @@ bool open_port(const SnapshotView& config, const InterfaceRecord& interface, con
         return fail("configuring it failed", code);
 
     rte_mempool* pool =
-        make_pool(interface, port_id, mbuf_count(interface, queue_count, config.dataplane().core_count));
+        make_pool(interface.driver, pool_shape(interface, queue_count, config.dataplane().core_count), port_id);
     if (pool == nullptr) return fail("not enough memory for its frame pool", -ENOMEM);
     for (uint16_t queue = 0; queue < queue_count; ++queue) {
         if (const int code = rte_eth_rx_queue_setup(port_id, queue, interface.rx_descriptors, 0, nullptr, pool);
@@ -118,6 +129,21 @@ bool open_port(const SnapshotView& config, const InterfaceRecord& interface, con
 }
 
 }  // namespace
+
+uint64_t frame_pool_bytes(const SnapshotView& config) {
+    uint64_t bytes = 0;
+    for (const InterfaceRecord& interface : config.interfaces()) {
+        const size_t ports = device_names(config, interface).size();
+        const PoolShape shape =
+            pool_shape(interface, static_cast<uint16_t>(interface.queues / ports), config.dataplane().core_count);
+        // The mempool's header and padding; no frame that fits into a page crosses one.
+        const size_t frame = shape.data_room + sizeof(rte_mbuf) + 2 * RTE_CACHE_LINE_SIZE;
+        const size_t taken = frame <= page_bytes ? page_bytes / (page_bytes / frame)
+                                                 : (frame + page_bytes - 1) / page_bytes * page_bytes;
+        bytes += ports * shape.count * (taken + 2 * sizeof(void*));  // and a place in its ring
+    }
+    return bytes;
+}
 
 bool open_device(const SnapshotView& config, const InterfaceRecord& interface, const uint8_t (&rss_key)[40],
                  Device& device, std::string& error) {

@@ -31,6 +31,9 @@ struct Device {
     bool hardware_rss = false;  ///< the device spreads flows over its queues by our key
 };
 
+/// Memory that the frames of every interface take.
+uint64_t frame_pool_bytes(const SnapshotView& config);
+
 /// Configures and starts the device of `interface` with all its queues. `rss_key` is the 40 B Toeplitz key; a device
 /// with RSS sends shard s to the queue of the worker that owns it: queue s modulo the number of workers.
 bool open_device(const SnapshotView& config, const InterfaceRecord& interface, const uint8_t (&rss_key)[40],

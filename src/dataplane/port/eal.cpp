@@ -8,6 +8,8 @@
 
 #include <millrace/run_directory.h>
 
+#include "dataplane/port/device.h"
+
 namespace millrace::port {
 namespace {
 
@@ -109,8 +111,8 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
     if (dataplane.huge_pages == 0) {
         arguments.push_back("--no-huge");
         arguments.push_back("--no-shconf");
-        const uint32_t queues = dataplane.core_count * static_cast<uint32_t>(config.interfaces().size());
-        arguments.push_back("-m" + std::to_string(64 + 64 * queues));
+        constexpr uint64_t other_mib = 64;  // rings, and what drivers keep
+        arguments.push_back("-m" + std::to_string(other_mib + (frame_pool_bytes(config) >> 20)));
     } else {
         arguments.push_back("--in-memory");
     }

@@ -92,12 +92,14 @@ struct DataplaneRecord {
     uint32_t idle_sleep_us;         ///< sleep of a worker that has long found nothing; 0 = poll always
     uint32_t send_queue_bytes;      ///< most payload that waits for one side, where the path is not known to need more
     uint32_t send_queue_max_bytes;  ///< most payload that waits for one side or is on its way there
+    uint32_t drain_rate_min;        ///< bytes a second: who takes fewer gives way when chunk memory is scarce
+    uint32_t reserved1;
     uint8_t huge_pages;             ///< 1: EAL and regions use huge pages
     SynCookies syn_cookies;
     uint8_t reserved[2];
     TcpRecord tcp;
 };
-static_assert(sizeof(DataplaneRecord) == 176);
+static_assert(sizeof(DataplaneRecord) == 184);
 
 struct InterfaceRecord {
     StringRef name;

@@ -66,6 +66,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.send_queue_bytes = 64u << 10;
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
     b.dataplane.send_queue_max_bytes = 512u << 10;
+    b.dataplane.drain_rate_min = 1024;
     InterfaceRecord interface {};
     interface.name = b.text("front");
     interface.device = b.text("veth0");

@@ -424,6 +424,52 @@ TEST(RelayLimits, WhoReadsNothingGivesWayWhenMemoryIsShort) {
     scene.expect_idle();
 }
 
+/// They take half a kilobyte every two seconds, so none of them is ever silent for long.
+TEST(RelayLimits, WhoDrainsSlowestGivesWayWhenMemoryIsShort) {
+    Scene scene;
+    make_memory_short(scene, 65, 256 << 10);
+    scene.start();
+    Station& server = scene.server(1, echo_upgraded);
+    Station& client = scene.client(1);
+    Station& slow = scene.client(2, 512);
+    Station& steady = scene.client(3, 4096);
+    Peer* far = nullptr;
+    Peer& live = scene.upgraded(client, server, far);
+    Peer& honest = scene.upgraded(steady, server, far);
+    for (int i = 0; i < 40; ++i) scene.upgraded(slow, server, far).pause();
+    for (const auto& peer : server.peers())
+        if (peer != server.peers().front()) peer->send(pattern(1'000'000));
+    for (int i = 0; i < 20; ++i) {
+        for (const auto& peer : slow.peers()) peer->resume();
+        scene.run(0.001);
+        for (const auto& peer : slow.peers()) peer->pause();
+        live.received.clear();
+        live.send("still served");
+        EXPECT_TRUE(scene.run(0.4, [&] { return live.received == "still served"; })) << i;
+        for (int j = 0; j < 4; ++j) {
+            scene.run(0.4);
+            honest.resume();
+            scene.run(0.003);
+            honest.pause();
+        }
+    }
+    const uint64_t reset = scene.balancer->worker_total(&relay::WorkerStats::relays_reset_for_memory);
+    EXPECT_GT(reset, 0u);
+    EXPECT_LT(reset, 35u) << "no more than was needed";
+    Peer* newcomer_far = nullptr;
+    scene.upgraded(client, server, newcomer_far).abort();
+    size_t told = 0;
+    for (const RelayEvent& event : scene.balancer->events())
+        if (event.reason == CloseReason::no_memory) told += event.client == slow.address() ? 1 : 1000;
+    EXPECT_EQ(told, reset);
+    EXPECT_GT(honest.received.size(), 100'000u);
+    EXPECT_LT(honest.received.size(), 1'000'000u) << "it has waited all the time";
+    for (const auto& peer : slow.peers()) peer->abort();
+    live.abort();
+    honest.abort();
+    scene.expect_idle();
+}
+
 TEST(RelayLimits, HeadsWithoutAnEndGiveWayWhenMemoryIsShort) {
     Scene scene;
     make_memory_short(scene, 65, 64 << 10);

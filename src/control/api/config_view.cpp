@@ -38,6 +38,7 @@ Json dataplane_json(const Dataplane& d) {
             {"idle_sleep", format_duration_us(d.idle_sleep_us)},
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
             {"send_queue_max", format_size_bytes(d.send_queue_max_bytes)},
+            {"drain_rate_min", format_size_bytes(d.drain_rate_min)},
             {"huge_pages", d.huge_pages},
             {"tcp", tcp_json(d.tcp)}};
 }

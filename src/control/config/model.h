@@ -33,6 +33,7 @@ struct Dataplane {
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
     uint32_t send_queue_max_bytes = 4u << 20;
+    uint32_t drain_rate_min = 1024;  ///< bytes a second
     bool huge_pages = false;
     Tcp tcp;
 };

@@ -131,6 +131,7 @@ void Publisher::put_dataplane() {
     to.idle_sleep_us = from.idle_sleep_us;
     to.send_queue_bytes = from.send_queue_bytes;
     to.send_queue_max_bytes = from.send_queue_max_bytes;
+    to.drain_rate_min = from.drain_rate_min;
     to.huge_pages = from.huge_pages;
     to.tcp = {.congestion_control = from.tcp.congestion_control,
               .idle_restart = from.tcp.idle_restart,

@@ -103,6 +103,9 @@ const TableSchema<Dataplane>& dataplane_schema() {
              "send_queue_max", &D::send_queue_max_bytes, send_queue_bytes_min, send_queue_bytes_max,
              "Most payload that waits toward one side or is on its way there. Between send_queue and this, buffers "
              "follow what the paths prove to carry in a round trip."),
+         size_key("drain_rate_min", &D::drain_rate_min, drain_rate_min_low, drain_rate_min_high,
+                  "While chunk memory is scarce, relays are reset whose peer takes less than this in a second, the "
+                  "slowest first."),
          boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved."),
          table_key("tcp", &D::tcp, tcp_schema())});
     return schema;

@@ -30,6 +30,7 @@ const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) 
     if (a.idle_sleep_us != b.idle_sleep_us) return "idle_sleep";
     if (a.send_queue_bytes != b.send_queue_bytes) return "send_queue";
     if (a.send_queue_max_bytes != b.send_queue_max_bytes) return "send_queue_max";
+    if (a.drain_rate_min != b.drain_rate_min) return "drain_rate_min";
     if (a.huge_pages != b.huge_pages) return "huge_pages";
     if (a.syn_cookies != b.syn_cookies) return "syn_cookies";
     if (a.tcp.congestion_control != b.tcp.congestion_control) return "tcp.congestion_control";

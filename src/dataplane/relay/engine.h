@@ -210,7 +210,10 @@ class Engine {
     // engine_memory.cpp
     uint32_t relay_space(Ref r, Side side);
     size_t enqueue(Ref r, Side to, std::span<const uint8_t> bytes);
-    uint32_t stalled_bytes(Ref r);
+    uint32_t slow_head_bytes(Ref r);
+    bool holds_much(Ref r, Side side);
+    uint32_t look_for_holders(Shard& shard);
+    uint32_t slowest_drain(Shard& shard);
     void relieve(Shard& shard);
 
     // engine_close.cpp

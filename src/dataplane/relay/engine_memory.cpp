@@ -7,8 +7,9 @@
 //         proportion, and the windows that we advertise with it: bulk slows down, nobody is harmed. What was advertised
 //         before is kept. What comes out of order is held no more, since its senders could let it wait for ever; it
 //         comes again.
-//   1/8   new clients are reset, and relays give way, the largest of some hundred each millisecond, that hold payload
-//         for a peer which has accepted nothing through several timeouts, or whose request is not whole after a second.
+//   1/8   new clients are reset, and relays give way, one each millisecond: those whose request is not whole after a
+//         second, the largest of some hundred first; then those that hold payload for a peer which has taken less than
+//         drain_rate_min for some seconds, the slowest first. These are watched from the quarter on.
 //   1/16  the rest is for heads and for relays that hold little: who holds more gets nothing more. Payload that comes
 //         all the same is not acknowledged, and its sender sends it again.
 //
@@ -26,7 +27,7 @@ namespace {
 
 constexpr uint32_t small_queue_bytes = 4096;  // what a relay may always hold
 constexpr uint32_t relief_records = 256;      // looked at in one step
-constexpr uint8_t stalled_timeouts = 4;       // without progress: three seconds at least
+constexpr TimeUs drain_watch_us = 4 * us_per_s;  // before it is judged how fast a relay drains
 constexpr TimeUs head_grace_us = us_per_s;
 
 }  // namespace
@@ -60,25 +61,23 @@ size_t Engine::enqueue(Ref r, Side to, std::span<const uint8_t> bytes) {
     return tcp::send(context(r.shard), ep, bytes);
 }
 
-/// Bytes that a relay holds without any progress of its peers.
-uint32_t Engine::stalled_bytes(Ref r) {
-    uint32_t bytes = 0;
-    for (const Side side : {Side::client, Side::server}) {
-        const tcp::Endpoint ep = r.relay.endpoint(side);
-        if (r.relay.is_open(side) && !tcp::syn_unacknowledged(ep.hot) && ep.warm.backoff >= stalled_timeouts)
-            bytes += tcp::send_queue_bytes(ep.warm);
-    }
-    if (r.relay.phase == Phase::reading_head) {
-        const Setup& setup = setup_of(r);
-        if (setup.request != store::no_chunk && now_ - setup.started >= head_grace_us)
-            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
-    }
-    return bytes;
+/// The memory of a request's head whose end is long in coming.
+uint32_t Engine::slow_head_bytes(Ref r) {
+    if (r.relay.phase != Phase::reading_head) return 0;
+    const Setup& setup = setup_of(r);
+    if (setup.request == store::no_chunk || now_ - setup.started < head_grace_us) return 0;
+    return static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
 }
 
-/// One step of the search for who gives way.
-void Engine::relieve(Shard& shard) {
-    if (shard.shortage() < Shortage::scarce || fault(Fault::relay_keeps_stalled_readers)) return;
+/// Whether `side` has much to take that was not acknowledged yet.
+bool Engine::holds_much(Ref r, Side side) {
+    const tcp::Endpoint ep = r.relay.endpoint(side);
+    return r.relay.is_open(side) && !tcp::syn_unacknowledged(ep.hot) &&
+           tcp::send_queue_bytes(ep.warm) > small_queue_bytes;
+}
+
+/// Goes on to the next relays: watches those that hold much, and returns which has the largest slow head, or no_index.
+uint32_t Engine::look_for_holders(Shard& shard) {
     const uint32_t end = shard.relays.high_water();
     uint32_t most = small_queue_bytes, chosen = store::no_index;
     for (uint32_t left = std::min(end, relief_records); left > 0; --left) {
@@ -86,12 +85,52 @@ void Engine::relieve(Shard& shard) {
         const uint32_t index = shard.relief++;
         shard.relays.prefetch(shard.relief + 4);
         if (!shard.relays.is_live(index)) continue;
-        const uint32_t bytes = stalled_bytes(ref(shard, index));
+        const Ref r = ref(shard, index);
+        for (const Side side : {Side::client, Side::server})
+            if (holds_much(r, side))
+                shard.drains.add({.since = now_,
+                                  .index = index,
+                                  .generation = r.relay.generation,
+                                  .acknowledged = r.relay.hot(side).snd_una,
+                                  .side = side});
+        const uint32_t bytes = slow_head_bytes(r);
         if (bytes <= most) continue;
         most = bytes;
         chosen = index;
     }
-    if (chosen == store::no_index) return;
+    return chosen;
+}
+
+/// The slowest of the relays watched that drain too slowly, of equals the one that holds most, or no_index. Those that
+/// drain well or hold little are watched no longer: the next look finds them if they hold much then.
+uint32_t Engine::slowest_drain(Shard& shard) {
+    uint64_t slowest = config_->snapshot().dataplane().drain_rate_min;
+    uint32_t most = 0, chosen = store::no_index;
+    for (DrainWatch::Entry& entry : shard.drains.entries()) {
+        if (entry.since == 0 || now_ - entry.since < drain_watch_us) continue;
+        const Ref r = ref(shard, entry.index);
+        const bool holds = shard.relays.is_live(entry.index) && r.relay.generation == entry.generation &&
+                           holds_much(r, entry.side);
+        const uint64_t rate = holds ? entry.rate(r.relay.hot(entry.side).snd_una, now_) : 0;
+        if (!holds || rate >= config_->snapshot().dataplane().drain_rate_min) {
+            entry.since = 0;
+            continue;
+        }
+        const uint32_t bytes = tcp::send_queue_bytes(r.relay.endpoint(entry.side).warm);
+        if (rate > slowest || (rate == slowest && bytes <= most)) continue;
+        slowest = rate;
+        most = bytes;
+        chosen = entry.index;
+    }
+    return chosen;
+}
+
+/// One step of the search for who gives way.
+void Engine::relieve(Shard& shard) {
+    if (shard.shortage() < Shortage::low || fault(Fault::relay_keeps_stalled_readers)) return shard.drains.clear();
+    const uint32_t slow_head = look_for_holders(shard), slow_drain = slowest_drain(shard);
+    const uint32_t chosen = slow_head != store::no_index ? slow_head : slow_drain;
+    if (chosen == store::no_index || shard.shortage() < Shortage::scarce) return;
     ++stats_.worker.relays_reset_for_memory;
     abort(ref(shard, chosen), Closer::balancer, CloseReason::no_memory);
 }

@@ -9,6 +9,7 @@
 
 #include "dataplane/base/siphash.h"
 #include "dataplane/base/time.h"
+#include "dataplane/relay/drain_watch.h"
 #include "dataplane/relay/index_queue.h"
 #include "dataplane/relay/record.h"
 #include "dataplane/store/chunk_store.h"
@@ -47,7 +48,7 @@ enum class Shortage : uint8_t {
     none,
     near,    ///< less than half is free: no buffer grows any more
     low,     ///< less than a quarter: buffers go back to their first size, and windows shrink
-    scarce,  ///< less than an eighth: nobody new, and who accepts nothing gives way
+    scarce,  ///< less than an eighth: nobody new, and who drains too slowly gives way
     dire,    ///< less than a sixteenth: kept for heads and small pushes
 };
 
@@ -77,6 +78,7 @@ struct Shard {
     tcp::TimeWaitTable time_wait;
     IndexQueue ready;          ///< relays to flush
     IndexQueue parked;         ///< relays that wait for a neighbour
+    DrainWatch drains;         ///< relays that may have to give way
     uint32_t sweep = 0;        ///< where the idle sweep goes on
     uint32_t relief = 0;       ///< where the search for who gives way goes on
     uint64_t connections = 0;  ///< counts connection ids

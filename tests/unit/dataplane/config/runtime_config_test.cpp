@@ -149,6 +149,7 @@ TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
     EXPECT_EQ(refusal(with([](auto& b) { ++b.dataplane.send_queue_max_bytes; }), before.get()),
               setting("send_queue_max"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.chunk_bytes_max *= 2; }), before.get()), setting("chunk_memory"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.drain_rate_min *= 2; }), before.get()), setting("drain_rate_min"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.huge_pages ^= 1; }), before.get()), setting("huge_pages"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.syn_cookies = SynCookies::always; }), before.get()),
               setting("syn_cookies"));

@@ -10,10 +10,10 @@
 #include "dataplane/base/siphash.h"
 #include "dataplane/base/time.h"
 #include "dataplane/relay/drain_watch.h"
-#include "dataplane/relay/index_queue.h"
 #include "dataplane/relay/record.h"
 #include "dataplane/store/chunk_store.h"
 #include "dataplane/store/flow_table.h"
+#include "dataplane/store/index_queue.h"
 #include "dataplane/store/record_pool.h"
 #include "dataplane/store/region.h"
 #include "dataplane/store/timer_wheel.h"
@@ -76,8 +76,8 @@ struct Shard {
     store::TimerWheel wheel;
     tcp::HalfOpenTable half_open;
     tcp::TimeWaitTable time_wait;
-    IndexQueue ready;          ///< relays to flush
-    IndexQueue parked;         ///< relays that wait for a neighbour
+    store::IndexQueue ready;   ///< relays to flush
+    store::IndexQueue parked;  ///< relays that wait for a neighbour
     DrainWatch drains;         ///< relays that may have to give way
     uint32_t sweep = 0;        ///< where the idle sweep goes on
     uint32_t relief = 0;       ///< where the search for who gives way goes on

@@ -8,7 +8,7 @@
 
 #include <millrace/assert.h>
 
-namespace millrace::relay {
+namespace millrace::store {
 
 class IndexQueue {
   public:
@@ -64,4 +64,4 @@ class IndexQueue {
     uint32_t count_ = 0;
 };
 
-}  // namespace millrace::relay
+}  // namespace millrace::store

@@ -1,10 +1,10 @@
-#include "dataplane/relay/index_queue.h"
+#include "dataplane/store/index_queue.h"
 
 #include <deque>
 #include <gtest/gtest.h>
 #include <random>
 
-namespace millrace::relay {
+namespace millrace::store {
 namespace {
 
 TEST(IndexQueue, FirstInFirstOut) {
@@ -50,4 +50,4 @@ TEST(IndexQueueDeathTest, OverflowAndEmptyPopAreMistakes) {
 }
 
 }  // namespace
-}  // namespace millrace::relay
+}  // namespace millrace::store

@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include <millrace/run_directory.h>
+
 #include "dataplane/app/instance.h"
 #include "dataplane/app/kernel_routes.h"
 #include "dataplane/app/privileges.h"
@@ -126,7 +128,10 @@ void start_eal(const Arguments& arguments, const SnapshotView& snapshot) {
     FILE* log = std::fopen(arguments.log_file.c_str(), "ae");
     if (log == nullptr) give_up(arguments.log_file + ": cannot be written");
     rte_openlog_stream(log);
-    if (!app::forbid_new_privileges(error) || !port::start_eal(arguments.instance, snapshot, error)) give_up(error);
+    const port::EalProcess process{.program = "millrace-dataplane",
+                                   .file_prefix = "millrace-" + arguments.instance,
+                                   .directory = run_directory(arguments.instance, RunPart::dataplane)};
+    if (!app::forbid_new_privileges(error) || !port::start_eal(process, snapshot, error)) give_up(error);
 }
 
 /// The workers and everything that they share, in the order in which it is built and, backwards, taken down.

@@ -8,6 +8,8 @@
 
 #include <millrace/address.h>
 
+#include "dataplane/base/time.h"
+
 namespace millrace::net {
 
 /// A received Ethernet frame, borrowed for the duration of the call that carries it.
@@ -33,6 +35,18 @@ class FrameSink {
 
     /// Hands the first `length` bytes of the reserved room over to be sent.
     virtual void commit(uint16_t interface, size_t length) = 0;
+};
+
+/// Whoever a polling loop works for.
+class FrameConsumer {
+  public:
+    virtual ~FrameConsumer() = default;
+
+    /// A burst of frames that one device received.
+    virtual void receive(std::span<const InboundFrame> frames, TimeUs now) = 0;
+
+    /// One round of everything else; what is to be sent goes to a FrameSink. True when there was something to do.
+    virtual bool poll(TimeUs now) = 0;
 };
 
 }  // namespace millrace::net

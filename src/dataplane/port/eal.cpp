@@ -4,9 +4,8 @@
 #include <cstdlib>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <string_view>
 #include <vector>
-
-#include <millrace/run_directory.h>
 
 #include "dataplane/port/device.h"
 
@@ -100,10 +99,10 @@ std::vector<std::string> device_names(const SnapshotView& config, const Interfac
     return names;
 }
 
-bool start_eal(std::string_view instance, const SnapshotView& config, std::string& error) {
+bool start_eal(const EalProcess& process, const SnapshotView& config, std::string& error) {
     const DataplaneRecord& dataplane = config.dataplane();
-    std::vector<std::string> arguments{"millrace-dataplane", "--lcores=" + core_list(dataplane), "--no-telemetry",
-                                       "--file-prefix=millrace-" + std::string(instance),
+    std::vector<std::string> arguments{process.program, "--lcores=" + core_list(dataplane), "--no-telemetry",
+                                       "--file-prefix=" + process.file_prefix,
                                        "--main-lcore=" + std::to_string(dataplane.cores[0])};
     const bool any_pci =
         std::ranges::any_of(config.interfaces(), [](const auto& i) { return i.driver == Driver::pci; });
@@ -124,8 +123,7 @@ bool start_eal(std::string_view instance, const SnapshotView& config, std::strin
         }
         for (std::string& argument : device_arguments(config, interface)) arguments.push_back(std::move(argument));
     }
-    // EAL's own directory goes into the instance's: in the place of its choice it would outlive the drop of privileges.
-    setenv("RUNTIME_DIRECTORY", run_directory(instance, RunPart::dataplane).c_str(), 1);
+    setenv("RUNTIME_DIRECTORY", process.directory.c_str(), 1);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {

@@ -1,26 +1,19 @@
 #include "dataplane/port/worker_loop.h"
 
 #include <array>
-#include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <string>
 #include <time.h>
 
+#include "dataplane/port/burst.h"
+
 namespace millrace::port {
 namespace {
 
-constexpr uint16_t rx_burst = 32;
 constexpr TimeUs publish_interval_us = 10 * us_per_ms;
 constexpr uint32_t idle_rounds_before_sleep = 1000;
-
-// The vDSO answers: no system call.
-TimeUs monotonic_us() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
-}
 
 // While a frame lies in an inbox, mbuf->port says its interface and this flag that it is a copy to learn from.
 constexpr uint64_t learn_only_mark = RTE_MBUF_F_LAST_FREE;
@@ -41,11 +34,8 @@ void WorkerLoop::take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16
     std::array<uint16_t, rx_burst> others;
     for (size_t i = 0; i < mbufs.size(); ++i) {
         const rte_mbuf* mbuf = mbufs[i];
-        frames[i] = {.bytes = {rte_pktmbuf_mtod(mbuf, const uint8_t*), rte_pktmbuf_data_len(mbuf)},
-                     .interface = interface == no_slot ? mbuf->port : interface,
-                     .ip_checksum_verified = (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_GOOD) != 0,
-                     .tcp_checksum_verified = (mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_GOOD) != 0,
-                     .learn_only = interface == no_slot && (mbuf->ol_flags & learn_only_mark) != 0};
+        frames[i] = frame_of(*mbuf, interface == no_slot ? mbuf->port : interface);
+        frames[i].learn_only = interface == no_slot && (mbuf->ol_flags & learn_only_mark) != 0;
     }
     worker.receive(std::span(frames).first(mbufs.size()), others, now);
     for (size_t i = 0; i < mbufs.size(); ++i) {
@@ -92,9 +82,8 @@ uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
     for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
         const std::vector<QueuePair>& queues = devices_[interface].queues;
         for (size_t i = index_; i < queues.size(); i += inboxes_.size()) {
-            const uint64_t before = rte_rdtsc();
-            const uint16_t received = rte_eth_rx_burst(queues[i].port_id, queues[i].queue, mbufs.data(), rx_burst);
-            device_cycles_ += rte_rdtsc() - before;
+            const uint16_t received = cycles_.device(
+                [&] { return rte_eth_rx_burst(queues[i].port_id, queues[i].queue, mbufs.data(), rx_burst); });
             if (received == 0) continue;
             for (uint16_t m = 0; m < received; ++m) rx_bytes_ += mbufs[m]->pkt_len;
             if (worker.capture().running()) [[unlikely]]
@@ -138,9 +127,9 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeU
     values.tx_packets = sink_.packets_total();
     values.tx_bytes = sink_.bytes_total();
     values.tx_out_of_frames = sink_.out_of_frames_total();
-    values.busy_cycles = busy_cycles_;
-    values.idle_cycles = idle_cycles_;
-    values.device_cycles = busy_device_cycles_;
+    values.busy_cycles = cycles_.busy();
+    values.idle_cycles = cycles_.idle();
+    values.device_cycles = cycles_.device();
     values.dispatched_out = dispatched_out_;
     values.dispatched_in = dispatched_in_;
     values.dispatch_dropped = dispatch_dropped_;
@@ -153,25 +142,14 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
     sink_.set_capture(worker.capture());
     TimeUs published_at = 0;
     uint32_t idle_rounds = 0;
-    uint64_t began = rte_rdtsc();
     while (!orders.stop.load(std::memory_order_relaxed)) {
         const TimeUs now = monotonic_us();
-        device_cycles_ = 0;
         uint32_t frames = poll_devices(worker, now);
         frames += poll_inbox(worker, now);
         const bool worked = worker.poll(now);
-        const uint64_t before = rte_rdtsc();
-        sink_.flush();
-        const uint64_t ended = rte_rdtsc();
-        device_cycles_ += ended - before;
+        cycles_.device([&] { sink_.flush(); });
         const bool busy = frames != 0 || worked;
-        if (busy) {
-            busy_cycles_ += ended - began - device_cycles_;
-            busy_device_cycles_ += device_cycles_;
-        } else {
-            idle_cycles_ += ended - began;
-        }
-        began = ended;
+        cycles_.end_round(busy);
         take_orders(worker, orders);
         if (now - published_at >= publish_interval_us) {
             published_at = now;
@@ -181,6 +159,7 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
         if (idle_sleep_us_ != 0 && idle_rounds > idle_rounds_before_sleep) {
             const timespec pause{0, static_cast<long>(idle_sleep_us_) * 1000};
             nanosleep(&pause, nullptr);
+            cycles_.end_round(false);
         }
     }
     worker.abort_all(monotonic_us());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dataplane/config/runtime_config.h"
+#include "dataplane/port/cycle_meter.h"
 #include "dataplane/port/device.h"
 #include "dataplane/port/queue_sink.h"
 #include "dataplane/worker/worker.h"
@@ -59,8 +60,7 @@ class WorkerLoop {
     const config::RuntimeConfig* config_ = nullptr;
     const CommandsFile* commands_ = nullptr;
     uint64_t orders_round_ = 0;
-    uint64_t device_cycles_ = 0;
-    uint64_t busy_cycles_ = 0, idle_cycles_ = 0, busy_device_cycles_ = 0;
+    CycleMeter cycles_;
     uint64_t rx_packets_ = 0, rx_bytes_ = 0;
     uint64_t dispatched_out_ = 0, dispatched_in_ = 0, dispatch_dropped_ = 0;
 };

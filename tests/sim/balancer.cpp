@@ -120,7 +120,7 @@ void Balancer::Ring::commit(uint16_t, size_t length) {
 }
 
 Balancer::Balancer(const SnapshotBuilder& config, const BalancerOptions& options, TimeUs now)
-    : options_(options), random_(options.seed), now_(now) {
+    : options_(options), random_(options.seed), now_(now), polled_at_(now) {
     std::string error;
     config_ = config::RuntimeConfig::compile(config.build(1), nullptr, error);
     if (config_ == nullptr) {
@@ -261,18 +261,19 @@ bool Balancer::busy() const {
 std::optional<TimeUs> Balancer::next_deadline(TimeUs now) {
     for (const auto& unit : workers_)
         if (!unit->inbox.empty()) return now;
-    if (busy()) return now_ + busy_interval_us;
-    TimeUs next = now_ + poll_interval_us;
+    if (busy()) return polled_at_ + busy_interval_us;
+    TimeUs next = polled_at_ + poll_interval_us;
     for (const auto& shard : shards_) {
-        if (shard->half_open.size() != 0 || !shard->parked.empty()) next = std::min(next, now_ + us_per_ms);
+        if (shard->half_open.size() != 0 || !shard->parked.empty()) next = std::min(next, polled_at_ + us_per_ms);
         const uint64_t timer = shard->wheel.next_possible_ms();
-        if (timer != store::TimerWheel::never) next = std::min(next, std::max(timer * us_per_ms, now_ + us_per_ms));
+        if (timer != store::TimerWheel::never)
+            next = std::min(next, std::max(timer * us_per_ms, polled_at_ + us_per_ms));
     }
     return next;
 }
 
 void Balancer::poll(TimeUs now, const FrameSink& send) {
-    now_ = now;
+    now_ = polled_at_ = now;
     const auto waiting = [&] {
         return std::ranges::any_of(workers_, [](const auto& unit) { return !unit->inbox.empty(); });
     };

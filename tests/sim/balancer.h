@@ -138,7 +138,8 @@ class Balancer : public Node {
     std::vector<std::string> violations_;
     uint32_t send_queue_bytes_;
     bool timers_exhausted_ = false;
-    TimeUs now_ = 0;
+    TimeUs now_;
+    TimeUs polled_at_;  ///< what happens meanwhile does not put the next poll off
 };
 
 }  // namespace millrace::sim

@@ -35,9 +35,10 @@ PROGRAMS = {
     "src/cli/": {"cli"},
     "src/tls/": {"tls"},
     "src/dataplane/": {"dataplane", "tls"},
-    "src/load/": {"load", "dataplane", "tls"},
+    "src/load/": {"load", "tls"} | {f"dataplane/{folder}" for folder in
+                                    ("base", "wire", "store", "tcp", "http", "ws", "config", "net", "port")},
 }
-DPDK_FOLDERS = ("src/dataplane/port/", "src/dataplane/main", "src/load/")
+DPDK_FOLDERS = ("src/dataplane/port/", "src/dataplane/main", "src/load/main")
 LINES_MAX = 600
 CORPUS_FILES_MAX = 60
 CORPUS_FILE_BYTES_MAX = 64 << 10

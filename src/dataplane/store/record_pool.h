@@ -130,6 +130,7 @@ class RecordPool {
     void prefetch(uint32_t index) const noexcept {
         const char* record = reinterpret_cast<const char*>(records_ + (index < capacity_ ? index : 0));
         for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(record + at);
+        if constexpr (sizeof(T) % 64 != 0) __builtin_prefetch(record + sizeof(T) - 1);
     }
 
     /// Calls visit(index, record) for each live record in ascending order. `visit` may free that record. A listing in

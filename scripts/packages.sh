@@ -12,7 +12,7 @@ build_packages=(
 # Besides, for the tests: sanitizers, fuzzers, style and the real clients.
 test_packages=(
     clang clang-format libclang-rt-14-dev
-    git curl iputils-ping tcpdump chromium
+    git curl iputils-ping tcpdump chromium haproxy
 )
 
 # Besides, for the micro benchmarks (scripts/bench).

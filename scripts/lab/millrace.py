@@ -18,13 +18,16 @@ RUN = os.environ.get("MILLRACE_RUN", "/run/millrace")
 
 _serial = itertools.count()
 
-INTERFACES = """
+DATAPLANE = """
 schema = 1
 [dataplane]
 cores = {cores}
-relays_max = 20000
-chunk_memory = "256MiB"
+relays_max = {relays_max}
+chunk_memory = "{chunk_memory}"
 idle_sleep = "{idle_sleep}"
+huge_pages = {huge_pages}
+"""
+CABLES = """
 [[interface]]
 name = "clients"
 driver = "{driver}"
@@ -37,6 +40,15 @@ driver = "{driver}"
 device = "mr-s"
 queues = {queues}
 addresses = ["198.18.1.1/24", "2001:db8:1::1/64"]
+"""
+MEMIF = """
+[[interface]]
+name = "memif-{name}"
+driver = "memif"
+device = "{socket}"
+memif_role = "server"
+queues = {queues}
+addresses = [{addresses}]
 """
 HEALTH = 'type = "websocket"\npath = "/echo"\ninterval = "500ms"\ntimeout = "500ms"\nrise = 1\nfall = 2'
 
@@ -53,10 +65,39 @@ def backend(servers, name="servers", health=HEALTH, more=""):
     return text + (f"[backend.health]\n{health}\n" if health else "")
 
 
-def interfaces(driver="af_xdp", cores=(0,), idle_sleep="50us"):
-    """The dataplane and interface tables of a lab, with every address that the lab gives the balancer. A worker that
-    sleeps leaves a core that it shares to clients and servers."""
-    return INTERFACES.format(driver=driver, cores=list(cores), queues=len(cores), idle_sleep=idle_sleep)
+def interfaces(driver="af_xdp", cores=(0,), **options):
+    """The dataplane and interface tables of a lab, with every address that the lab gives the balancer."""
+    return dataplane(cores, **options) + cable_interfaces(driver, cores)
+
+
+def cable_interfaces(driver, cores=(0,)):
+    """The tables of the balancer's ends of both cables."""
+    return CABLES.format(driver=driver, queues=len(cores))
+
+
+def dataplane(cores=(0,), idle_sleep="50us", relays_max=20_000, chunk_memory="256MiB", huge_pages=False):
+    """The dataplane's table. A worker that sleeps leaves a core that it shares to clients and servers."""
+    return DATAPLANE.format(cores=list(cores), idle_sleep=idle_sleep, relays_max=relays_max, chunk_memory=chunk_memory,
+                            huge_pages=str(huge_pages).lower())
+
+
+def memif_sockets(lab):
+    """The sockets of a lab's memif interfaces: the one that clients are behind, and the servers'."""
+    return [os.path.join(lab.directory, f"{name}.memif") for name in ("clients", "servers")]
+
+
+def memif_interfaces(lab, cores=(0,), sources=1):
+    """Interface tables: one memif for clients (198.19.0.0/24), one for servers (198.19.1.0/24), on which the balancer has
+    so many addresses. There is no kernel behind either."""
+    addresses = (["198.19.0.1"], memif_sources(sources))
+    return "".join(MEMIF.format(name=name, socket=socket, queues=len(cores),
+                                addresses=", ".join(f'"{address}/24"' for address in owned))
+                   for name, socket, owned in zip(("clients", "servers"), memif_sockets(lab), addresses))
+
+
+def memif_sources(count):
+    """The balancer's first addresses on the servers' memif; connections to one server can come from each."""
+    return [f"198.19.1.{host}" for host in range(1, count + 1)]
 
 
 class Refused(Exception):

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 from lab import millrace, net
 from support import LabTest, connect
@@ -237,3 +238,20 @@ class CommandLine(LabTest):
             refused.start()
             with self.assertRaisesRegex(millrace.Refused, "mr-c|clients"):
                 refused.wait_running()
+
+
+class Memif(unittest.TestCase):
+    def test_starts_again_over_the_socket_of_its_predecessor(self):
+        """A dataplane that has given up its privileges can't remove the socket that it made as root."""
+        millrace.leave_cores({0})
+        with net.Lab() as lab:
+            running = millrace.Millrace(lab, millrace.dataplane() + millrace.memif_interfaces(lab) + millrace.listener() +
+                                        millrace.backend({"none": "198.19.1.100:9000"}, health=None))
+            running.start()
+            running.wait_running()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                running.dataplane.send_signal(number)
+                running.dataplane.wait()
+                self.assertTrue(os.path.exists(millrace.memif_sockets(lab)[0]))  # or this tests nothing
+                running.start_dataplane()
+                running.wait_running()

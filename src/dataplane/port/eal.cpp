@@ -1,10 +1,16 @@
 #include "dataplane/port/eal.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <vector>
 
 #include "dataplane/port/device.h"
@@ -49,6 +55,19 @@ std::vector<std::string> device_arguments(const SnapshotView& config, const Inte
             break;
     }
     return arguments;
+}
+
+// Removes a memif socket that nobody listens on: the dataplane that made it may have been killed, or have given up the
+// right to remove it, and the driver would take the address for one in use.
+void remove_stale_socket(const std::string& path) {
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    if (path.size() >= sizeof address.sun_path) return;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno == ECONNREFUSED)
+        unlink(path.c_str());
+    close(fd);
 }
 
 // The libraries to load: naming them keeps EAL from loading every driver on the machine.
@@ -122,6 +141,8 @@ bool start_eal(const EalProcess& process, const SnapshotView& config, std::strin
             return false;
         }
         for (std::string& argument : device_arguments(config, interface)) arguments.push_back(std::move(argument));
+        if (interface.driver == Driver::memif && interface.memif_server != 0)
+            remove_stale_socket(std::string(config.text(interface.device)));
     }
     setenv("RUNTIME_DIRECTORY", process.directory.c_str(), 1);
     std::vector<char*> argv;

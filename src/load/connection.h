@@ -23,6 +23,7 @@ enum ConnectionFlag : uint8_t {
     flag_proven = 0x04,     ///< client: the server has answered with what we asked it to
     flag_transient = 0x08,  ///< opened to be closed again at once: no pushes
     flag_told = 0x10,       ///< the observer knows that it has ended
+    flag_reset = 0x20,      ///< the next flush ends it by a reset
 };
 
 /// Connection::id of a server's end whose client has no number: a health probe, say.

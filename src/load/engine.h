@@ -75,11 +75,13 @@ class Engine {
     /// Sends a message on an open connection; `token` comes back with a reply. False when memory is short or the
     /// connection is not open.
     bool send(Ref ref, Kind kind, uint32_t length, TimeUs sent_us, uint64_t token);
-    /// Ends a connection, with a FIN behind what was sent or at once with a RST. on_end() follows.
+    /// Ends a connection: with a FIN behind what was sent, or with a RST instead of what was not. on_end() follows.
     void close(Ref ref, bool by_reset);
 
     /// Room for another message: the devices take what is sent.
     bool can_send() const { return tables_.ready.size() < ready_max; }
+    /// Nothing waits to be sent.
+    bool settled() const { return tables_.ready.empty(); }
     Connection& at(Ref ref) { return tables_.at(ref); }
     store::RecordPool<Connection>& pool(Role role) { return tables_.pool(role); }
     bool is_open(Ref ref) { return pool(ref.role()).is_live(ref.index()) && at(ref).phase == Phase::open; }

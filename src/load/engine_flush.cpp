@@ -80,9 +80,13 @@ void Engine::flush(Ref ref) {
     }
     const tcp::Context ctx = context();
     const uint32_t credit = std::min(ip_.credit(path_), segments_per_flush);
+    if (connection.has(flag_reset) && credit != 0) {
+        if (auto reset = tcp::abort(ctx, connection.endpoint())) ip_.send(path_, *reset);
+        return finish(ref);
+    }
     const tcp::FlushResult result = tcp::flush(ctx, connection.endpoint(), receive_space, credit,
                                                [&](wire::OutboundSegment& segment) { ip_.send(path_, segment); });
-    if (result.wants_credit) {
+    if (result.wants_credit || connection.has(flag_reset)) {
         mark_ready(ref);
     } else if (connection.hot.state == tcp::State::time_wait) {
         tables_.time_wait.insert(ctx, connection.endpoint(),
@@ -164,8 +168,7 @@ void Engine::close(Ref ref, bool by_reset) {
 }
 
 void Engine::abort(Ref ref) {
-    Connection& connection = at(ref);
-    if (auto reset = tcp::abort(context(), connection.endpoint())) ip_.send_or_drop(*reset, now_);
+    at(ref).set(flag_reset);
     mark_ready(ref);
 }
 

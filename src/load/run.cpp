@@ -10,7 +10,8 @@ constexpr uint32_t opening_max = 512;  // connections in their handshakes at onc
 constexpr uint32_t opens_per_round = 16;
 constexpr uint32_t closes_per_round = 32;
 constexpr TimeUs stall_us = 10 * us_per_s;
-constexpr TimeUs close_us_max = 20 * us_per_s;
+constexpr TimeUs close_us_max = 30 * us_per_s;
+constexpr TimeUs close_quiet_us = 200 * us_per_ms;
 constexpr uint32_t spare_records = 4096;  // for health probes, and for ends that outlive their connection
 
 TableLimits limits_of(const Settings& settings) {
@@ -154,24 +155,34 @@ void Run::settle_account() {
     messages_ = engine_.ledger().counts();
     stage_ = Stage::close;
     close_until_ = now_ + close_us_max;
+    close_quiet_at_ = now_;
 }
 
-/// Ends the connections by resets, which leave nothing behind; the clients' first.
+/// Ends the connections by resets, which leave nothing behind: the clients', then those of the servers' that the
+/// balancer did not end meanwhile. Each time it waits until nothing comes any more: what lies in a memif ring when its
+/// owner goes never arrives.
 bool Run::close_some() {
-    bool left = false;
-    for (const Role role : {Role::client, Role::server}) {
-        if (left) break;
-        store::RecordPool<Connection>& pool = engine_.pool(role);
-        uint32_t& at = close_at_[static_cast<size_t>(role)];
-        for (uint32_t closed = 0; closed < closes_per_round && at < pool.high_water() && engine_.can_send(); ++at) {
-            if (!pool.is_live(at)) continue;
-            engine_.close(Ref::of(role, at), true);
-            ++closed;
-        }
-        left = at < pool.high_water();
+    const Role role = close_role_;
+    store::RecordPool<Connection>& pool = engine_.pool(role);
+    bool worked = false;
+    for (uint32_t closed = 0; closed < closes_per_round && close_at_ < pool.high_water() && engine_.can_send();
+         ++close_at_) {
+        if (!pool.is_live(close_at_)) continue;
+        engine_.close(Ref::of(role, close_at_), true);
+        ++closed;
+        worked = true;
     }
-    if (!left || now_ > close_until_) stage_ = Stage::over;
-    return true;
+    const uint64_t come = engine_.tcp_counters().segments_in;
+    if (close_at_ < pool.high_water() || !engine_.settled() || come != close_came_) {
+        close_came_ = come;
+        close_quiet_at_ = now_;
+    }
+    if (now_ > close_until_) stage_ = Stage::over;
+    if (now_ - close_quiet_at_ < close_quiet_us) return worked;
+    if (role == Role::server) stage_ = Stage::over;
+    close_role_ = Role::server;
+    close_at_ = 0;
+    return worked;
 }
 
 void Run::stop(const std::string& why) {

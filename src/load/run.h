@@ -121,8 +121,10 @@ class Run final : public Observer, public net::FrameConsumer {
     uint64_t servers_open_ = 0, servers_upgraded_ = 0;
     uint64_t random_state_;
     uint64_t secret_;
-    uint32_t close_at_[2] = {0, 0};
-    TimeUs close_until_ = 0;
+    Role close_role_ = Role::client;
+    uint32_t close_at_ = 0;
+    uint64_t close_came_ = 0;  // segments, when something last came
+    TimeUs close_until_ = 0, close_quiet_at_ = 0;
     std::array<OpenedAt, 4096> opened_at_{};
     // What progress() told last.
     TimeUs told_at_;

@@ -60,6 +60,10 @@ void QueueSink::flush() {
         if (queue.pending != 0) send_pending(queue);
 }
 
+bool QueueSink::flushed() const {
+    return std::ranges::all_of(queues_, [](const Queue& queue) { return queue.pending == 0; });
+}
+
 void QueueSink::show(Queue& queue) {
     const auto interface = static_cast<uint16_t>(&queue - queues_.data());
     for (uint32_t i = queue.seen; i < queue.pending && capture_->running(); ++i) {

@@ -30,6 +30,8 @@ class QueueSink final : public net::FrameSink {
 
     /// Offers everything committed to the devices. What they do not take stays for the next call and lowers the credit.
     void flush();
+    /// They have taken all of it.
+    bool flushed() const;
 
     uint64_t packets_total() const { return packets_total_; }
     uint64_t bytes_total() const { return bytes_total_; }

@@ -6,6 +6,11 @@
 #include "dataplane/port/burst.h"
 
 namespace millrace::port {
+namespace {
+
+constexpr TimeUs last_frames_us_max = 100 * us_per_ms;
+
+}  // namespace
 
 uint32_t SoloLoop::poll_devices(net::FrameConsumer& consumer, TimeUs now) {
     uint32_t count = 0;
@@ -34,7 +39,9 @@ void SoloLoop::run(net::FrameConsumer& consumer, const std::function<bool(TimeUs
         cycles_.end_round(frames != 0 || worked);
         now = monotonic_us();
     }
-    sink_.flush();
+    const TimeUs until = monotonic_us() + last_frames_us_max;
+    do sink_.flush();
+    while (!sink_.flushed() && monotonic_us() < until);
 }
 
 }  // namespace millrace::port

@@ -10,11 +10,11 @@ import unittest
 
 from lab import load, millrace, net
 
-SAME_CORE = ["--core", "1" if (os.cpu_count() or 1) > 1 else "0"]
+OWN_CORE = ["--core", str(max(os.sched_getaffinity(0)))]  # not the dataplane's, where there is another
 
 
 def run(lab, namespace, *arguments, seconds=120):
-    return load.finish(load.start(lab, namespace, *arguments, *SAME_CORE), seconds)
+    return load.finish(load.start(lab, namespace, *arguments, *OWN_CORE), seconds)
 
 
 class OverMemif(unittest.TestCase):
@@ -42,7 +42,7 @@ class OverMemif(unittest.TestCase):
         return sum(worker["stats"]["relays_open"] for worker in self.millrace.workers())
 
     def test_idle_connections_are_proven_alive(self):
-        process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "1000", "--hold", "3", *SAME_CORE,
+        process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "1000", "--hold", "3", *OWN_CORE,
                              *load.memif_arguments(self.lab.directory, clients=4, servers=2))
         self.millrace.wait(lambda: self.relays_open() == 1000, what="holding 1,000 relays")
         code, result, said = load.finish(process)
@@ -85,7 +85,7 @@ class OverMemif(unittest.TestCase):
         self.assertGreater(result["sessions"], 50, said)
 
     def test_interrupt_ends_it_with_its_summary(self):
-        process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "500", "--hold", "100", *SAME_CORE,
+        process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "500", "--hold", "100", *OWN_CORE,
                              *load.memif_arguments(self.lab.directory, clients=4, servers=2))
         self.millrace.wait(lambda: self.relays_open() == 500, what="holding 500 relays")
         process.send_signal(signal.SIGINT)
@@ -105,7 +105,7 @@ class OverMemif(unittest.TestCase):
 
 HAPROXY = """
 global
-    maxconn 20000
+    maxconn 5000
     nbthread 1
 defaults
     mode http
@@ -141,7 +141,10 @@ class AgainstHaproxy(unittest.TestCase):
         path = os.path.join(lab.directory, "haproxy.cfg")
         with open(path, "w", encoding="utf-8") as file:
             file.write(HAPROXY.format(balancer=net.CLIENT, server="198.18.1.100"))
-        cls.haproxy = lab.start(lab.clients, "haproxy", "-f", path, "-db", stdin=subprocess.DEVNULL)
+        lab.start(lab.clients, "haproxy", "-f", path, "-db", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 20
+        while not lab.run_in(lab.clients, "ss", "-Htln") and time.monotonic() < until:
+            time.sleep(0.05)
 
     def arguments(self):
         return ["--client-interface", f"{self.driver}:mr-c", "--client-addresses", "198.18.0.101-198.18.0.104",
@@ -155,7 +158,7 @@ class AgainstHaproxy(unittest.TestCase):
 
     def test_the_kernel_counts_the_same_connections(self):
         process = load.start(self.lab, self.lab.balancer, "idle", "--connections", str(self.CONNECTIONS), "--hold", "4",
-                             *SAME_CORE, *self.arguments())
+                             *OWN_CORE, *self.arguments())
         until = time.monotonic() + 60
         while self.established() < 2 * self.CONNECTIONS and time.monotonic() < until and process.poll() is None:
             time.sleep(0.1)

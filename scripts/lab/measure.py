@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import goodput, millrace, net, ws_server  # noqa: E402  (the line above finds them)
+from lab import goodput, memory, millrace, net, ws_server  # noqa: E402  (the line above finds them)
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 SIZES = "0,1,125,126,65535,65536"
@@ -195,32 +195,19 @@ def control_death(lab, arguments):
 
 # ---- idle-memory
 
-def memory_in_use():
-    """Bytes of the machine's memory that hold something: anonymous and shared memory, kernel objects, used huge pages.
-    What the kernel only caches is given back before, and pages that processors keep for their next allocation."""
-    for file in ("drop_caches", "compact_memory"):
-        with open(f"/proc/sys/vm/{file}", "w", encoding="ascii") as control:
-            control.write("3" if file == "drop_caches" else "1")
-    with open("/proc/meminfo", encoding="ascii") as file:
-        values = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)", file.read(), re.MULTILINE)}
-    free = values["MemFree"] + values["Buffers"] + values["Cached"] - values["Shmem"] + \
-        values["HugePages_Free"] * values["Hugepagesize"]
-    return (values["MemTotal"] - free) << 10
-
-
-def process_memory(process):
-    """Bytes of one process: what it maps and has touched, shared files included."""
-    with open(f"/proc/{process.pid}/smaps_rollup", encoding="ascii") as file:
-        return int(re.search(r"^Pss:\s+(\d+)", file.read(), re.MULTILINE).group(1)) << 10
-
-
 PER_PROCESS = 12_500
 SETTLE_SECONDS = 5
 
 
-def idle_growth(lab, targets, counts, measure):
-    """Opens idle connections up to each of `counts` in turn; returns the tuple that `measure()` tells at each."""
+def idle_growth(lab, targets, counts, servers, dataplane=None):
+    """Opens idle connections up to each of `counts` in turn. Returns for each the memory of the machine without that of
+    clients' and servers' processes, which differs from round to round, and the dataplane's."""
     readings, loads, opened = [], [], 0
+
+    def measure():
+        own = sum(memory.process_memory(process.pid) for process in servers + [load.process for load in loads])
+        return memory.machine_memory() - own, memory.process_memory(dataplane.pid) if dataplane else 0
+
     for count in counts:
         while opened < count:
             part = min(PER_PROCESS, count - opened)
@@ -243,7 +230,7 @@ def idle_memory(lab, arguments):
     counts = (1000, arguments.relays)
     for host in range(20, 40):
         lab.run_in(lab.clients, "ip", "address", "add", f"198.18.0.{host}/24", "dev", "mr-peer")
-    addresses, _ = start_echo_servers(lab, count=8)
+    addresses, servers = start_echo_servers(lab, count=8)
     # What the kernel sockets of clients and servers take is the same without Millrace between them: measured before and
     # after, when a first round has left the kernel's caches as later ones will find them.
     for namespace in (lab.clients, lab.servers):
@@ -254,16 +241,15 @@ def idle_memory(lab, arguments):
     def direct():
         lab.run_in(lab.balancer, "sh", "-c", "ip address add 198.18.0.1/24 dev mr-c; ip address add 198.18.1.1/24 dev mr-s;"
                    "echo 1 >/proc/sys/net/ipv4/ip_forward")
-        readings = idle_growth(lab, list(addresses.values()), counts, lambda: (memory_in_use(),))
+        readings = idle_growth(lab, list(addresses.values()), counts, servers)
         lab.run_in(lab.balancer, "sh", "-c", "ip address flush dev mr-c; ip address flush dev mr-s")
         return readings[1][0] - readings[0][0]
 
     direct()
     without = [direct()]
-    config = millrace.interfaces(arguments.driver).replace("relays_max = 20000", f"relays_max = {2 * arguments.relays}")
+    config = millrace.interfaces(arguments.driver, relays_max=2 * arguments.relays)
     running = start_millrace(lab, config + millrace.listener() + millrace.backend(addresses), 8)
-    through = idle_growth(lab, [f"{net.BALANCER}:80"], counts,
-                          lambda: (memory_in_use(), process_memory(running.dataplane)))
+    through = idle_growth(lab, [f"{net.BALANCER}:80"], counts, servers, running.dataplane)
     relay_record_bytes = running.ctl("status")["dataplane"]["relay_record_bytes"]
     running.stop()
     without.append(direct())

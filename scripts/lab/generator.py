@@ -1,0 +1,78 @@
+"""millrace-load as the bench and scripts/million use it: clients and servers in one process, on one core, that drive
+whatever listens behind a pair of memif sockets or of virtual cables."""
+
+import contextlib
+import subprocess
+import time
+
+from lab import load, millrace
+
+SETTLE_SECONDS = 3
+PORT = 9000
+
+
+def address_range(network, first, count):
+    """FIRST-LAST within a /24, which is given as "198.19.0"."""
+    return f"{network}.{first}-{network}.{first + count - 1}"
+
+
+class Generator:
+    """`interfaces` are those of the clients and of the servers, as millrace-load takes them; `target` is the balancer."""
+
+    def __init__(self, lab, namespace, interfaces, clients, servers, target, core=1):
+        self.lab, self.namespace = lab, namespace
+        self.arguments = [
+            "--role", "both", "--core", str(core), "--client-interface", interfaces[0], "--server-interface", interfaces[1],
+            "--client-addresses", clients, "--client-prefix", "24", "--server-addresses", servers, "--server-prefix", "24",
+            "--server-port", str(PORT), "--target", target]
+        self.commands = {}  # the last command line of each workload, without the paths of this machine
+
+    def start(self, workload, **options):
+        """`connections=10` becomes `--connections 10`."""
+        arguments = [workload, *self.arguments]
+        for name, value in options.items():
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+        self.commands[workload] = " ".join(["millrace-load", *arguments]).replace(self.lab.directory, "DIRECTORY")
+        return load.start(self.lab, self.namespace, *arguments)
+
+    def finish(self, process, seconds=120):
+        """Waits for the end; returns the result, in which mistakes() may be found."""
+        try:
+            code, result, said = load.finish(process, seconds)
+        except subprocess.TimeoutExpired:
+            self.lab.stop(process)
+            raise millrace.Refused(f"millrace-load did not end within {seconds} s") from None
+        if result is None:
+            raise millrace.Refused(f"millrace-load ended with {code}: {said.strip()[-300:]}")
+        return result
+
+    def run(self, workload, **options):
+        return self.finish(self.start(workload, **options), 120 + 2 * options.get("seconds", 0))
+
+    @contextlib.contextmanager
+    def holding(self, connections, relays_open, seconds):
+        """Idle relays, all open while the block runs, which must end within so many seconds; gives the process. At the
+        end every one of them is proven alive. `relays_open()` tells how many the balancer has."""
+        held = SETTLE_SECONDS + seconds
+        process = self.start("idle", connections=connections, hold=held, timeout=600 + held)
+        until = time.monotonic() + 60 + connections / 1000
+        while relays_open() < connections:
+            if process.poll() is not None:
+                raise millrace.Refused(f"not all of {connections} relays came up: {self.finish(process)}")
+            if time.monotonic() > until:
+                raise millrace.Refused(f"not all of {connections} relays came up in time")
+            time.sleep(0.2)
+        time.sleep(SETTLE_SECONDS)
+        yield process
+        if process.poll() is not None:
+            raise millrace.Refused("the relays were not held for long enough")
+        alive = self.finish(process, 120 + held)["connections"]["proven_alive"]
+        if alive != connections:
+            raise millrace.Refused(f"only {alive} of {connections} idle relays were alive at the end")
+
+
+def mistakes(result):
+    """What went wrong with messages and connections, and how often; empty when nothing did."""
+    found = {**{what: result["messages"][what] for what in ("lost", "duplicated", "reordered", "corrupted", "crossed")},
+             **{what: result["connections"][what] for what in ("failed", "closed_by_peer")}}
+    return {what: count for what, count in found.items() if count}

@@ -18,6 +18,9 @@ test_packages=(
 # Besides, for the micro benchmarks (scripts/bench).
 bench_packages=(libbenchmark-dev)
 
+# Besides, for the bench beside other balancers (bench/compare/run); dpdk-dev brings dpdk-testpmd.
+compare_packages=(nginx haproxy dpdk-dev)
+
 # Installs those of the named packages that are missing; without any, touches neither apt nor the network.
 install_packages() {
     local missing=() package

@@ -1,0 +1,180 @@
+"""The balancers that the bench compares. Each runs on one core, between the same clients and servers; start() and stop()
+may be called again and again. readings() tells what its core has worked so far."""
+
+import os
+import re
+import time
+
+import cables
+from lab import generator, millrace, net
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CORE = 0
+GENERATOR_CORE = 1
+PORT = 80
+FILES_MAX = 20_000  # that a process may open here
+SERVER_COUNT, CLIENT_COUNT = 8, 64
+
+
+class System:
+    """What the bench asks of a balancer."""
+
+    name = label = cable = None
+    networks = ("198.18.0", "198.18.1")  # of clients and servers; the balancer is .1 in both
+    relays_max = (FILES_MAX - 200) // 2  # as many as one process with a socket for each side can have
+
+    def __init__(self, lab):
+        self.lab = lab
+        clients, servers = self.networks
+        self.generator = generator.Generator(
+            lab, lab.generator, self.generator_interfaces(), generator.address_range(clients, 10, CLIENT_COUNT),
+            generator.address_range(servers, 11, SERVER_COUNT), f"{clients}.1:{PORT}", GENERATOR_CORE)
+
+    def generator_interfaces(self):
+        """The other ends of the two cables, as the generator takes them."""
+        return [f"af_xdp:{device}" for device in cables.CABLES.values()]
+
+    def servers(self):
+        """{name: address with port}."""
+        return {f"server-{i + 1}": f"{self.networks[1]}.{11 + i}:{generator.PORT}" for i in range(SERVER_COUNT)}
+
+    def start(self):
+        raise NotImplementedError
+
+    def stop(self):
+        raise NotImplementedError
+
+    def version(self):
+        raise NotImplementedError
+
+    def relays_open(self):
+        """Relays that are open now."""
+        raise NotImplementedError
+
+    def readings(self):
+        """Growing sums in one unit: `busy`, of the balancer's useful work, and `all`, of all time; perhaps also `device`,
+        of what the device's calls took of the work."""
+        raise NotImplementedError
+
+
+class KernelBalancer(System):
+    """A process on kernel sockets. Its work is everything that its core did, the kernel's part included: nothing else
+    may run there."""
+
+    cable = "veth"
+    process = None
+
+    def start(self):
+        self.lab.give_kernel_addresses(CORE)
+        self.process = self.launch()
+        until = time.monotonic() + 5
+        while f"{net.BALANCER}:{PORT}" not in self.lab.run_in(self.lab.balancer, "ss", "-Htln"):
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise millrace.Refused(f"{self.name} does not listen; its log is in {self.lab.directory}")
+            time.sleep(0.05)
+
+    def stop(self):
+        self.lab.stop(self.process)
+        self.lab.take_kernel_addresses()
+
+    def configuration(self, file, **values):
+        """Fills in one of the files beside this one; returns where the result lies."""
+        with open(os.path.join(HERE, file), encoding="utf-8") as template:
+            text = re.sub(r"\{(\w+)\}", lambda match: str(values[match.group(1)]), template.read())
+        path = os.path.join(self.lab.directory, file)
+        with open(path, "w", encoding="utf-8") as written:
+            written.write(text)
+        return path
+
+    def log(self):
+        return open(os.path.join(self.lab.directory, f"{self.name}.out"), "a", encoding="utf-8")
+
+    def relays_open(self):
+        established = self.lab.run_in(self.lab.balancer, "ss", "-Htn", "state", "established")
+        return established.count("\n") // 2
+
+    def readings(self):
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, idle, wait, irq, softirq = \
+                map(int, re.search(rf"^cpu{CORE} (.*)", file.read(), re.MULTILINE).group(1).split()[:7])
+        busy = user + nice + system + irq + softirq
+        return {"busy": busy, "all": busy + idle + wait}
+
+
+class Nginx(KernelBalancer):
+    name, label = "nginx", "nginx"
+
+    def launch(self):
+        servers = "\n".join(f"        server {address} max_fails=0;" for address in self.servers().values())
+        path = self.configuration("nginx.conf", core_mask=f"{1 << CORE:b}", files=FILES_MAX,
+                                  connections=FILES_MAX * 11 // 10, servers=servers,
+                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
+        with self.log() as log:
+            return self.lab.start(self.lab.balancer, "/usr/sbin/nginx", "-e", "stderr", "-c", path, stdout=log, stderr=log)
+
+    def version(self):
+        return net.run("sh", "-c", "/usr/sbin/nginx -v 2>&1").split("/", 1)[1].strip()
+
+
+class HAProxy(KernelBalancer):
+    name, label = "haproxy", "HAProxy"
+
+    def launch(self):
+        servers = "\n".join(f"    server {name} {address}" for name, address in self.servers().items())
+        path = self.configuration("haproxy.cfg", core=CORE, relays_max=self.relays_max, servers=servers,
+                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
+        with self.log() as log:
+            return self.lab.start(self.lab.balancer, "/usr/sbin/haproxy", "-db", "-f", path, stdout=log, stderr=log)
+
+    def version(self):
+        return net.run("/usr/sbin/haproxy", "-v").split()[2]
+
+
+class MillraceSystem(System):
+    """Control and dataplane; its work is the dataplane's useful cycles, those in the device's calls included."""
+
+    running = None
+
+    def interfaces(self):
+        raise NotImplementedError
+
+    def start(self):
+        config = millrace.dataplane((CORE,), "0s", relays_max=200_000, chunk_memory="1GiB") + self.interfaces() + \
+            millrace.listener(port=PORT) + millrace.backend(self.servers(), health=None)
+        self.running = millrace.Millrace(self.lab, config, cores=(CORE,)).start()
+        self.running.wait_running()
+
+    def stop(self):
+        self.lab.stop(self.running.dataplane, self.running.control)
+
+    def version(self):
+        return net.run("git", "-C", millrace.ROOT, "describe", "--always", "--dirty").strip()
+
+    def relays_open(self):
+        return sum(worker["stats"]["relays_open"] for worker in self.running.workers())
+
+    def readings(self):
+        stats = self.running.workers()[0]["stats"]
+        stack, device, idle = (stats[f"{what}_cycles_total"] for what in ("busy", "device", "idle"))
+        return {"busy": stack + device, "all": stack + device + idle, "device": device}
+
+
+class MillraceVeth(MillraceSystem):
+    name, label, cable = "millrace-veth", "Millrace, AF_XDP", "veth"
+
+    def interfaces(self):
+        return millrace.cable_interfaces("af_xdp")
+
+
+class MillraceMemif(MillraceSystem):
+    name, label, cable = "millrace-memif", "Millrace, memif", "memif"
+    networks = ("198.19.0", "198.19.1")
+
+    def generator_interfaces(self):
+        return [f"memif:{socket},client" for socket in millrace.memif_sockets(self.lab)]
+
+    def interfaces(self):
+        return millrace.memif_interfaces(self.lab)
+
+
+ALL = {system.name: system for system in (Nginx, HAProxy, MillraceVeth, MillraceMemif)}

@@ -1,0 +1,124 @@
+"""What the bench measures: one cell for each workload and system. A cell's sample is a dictionary of figures, with which
+side was at its limit."""
+
+import contextlib
+import statistics
+import threading
+from dataclasses import dataclass, field
+
+import machine
+from lab import memory, millrace
+from lab.generator import mistakes
+
+SATURATED = 0.95  # of a core's time in useful work
+READ_EVERY_SECONDS = 0.5
+HOLD_SECONDS = 5
+IDLE_FROM = 1000  # relays; the memory of the first ones is not counted
+
+
+@dataclass(frozen=True)
+class Workload:
+    key: str
+    title: str
+    kind: str            # millrace-load's name for it
+    options: dict = field(default_factory=dict)
+    figures: tuple = ()  # names in a sample, the first is the one that is plotted
+
+
+def figure(name, unit):
+    return {"name": name, "unit": unit}
+
+
+RATE = figure("rate", "a second")
+CYCLES = (figure("cycles", "busy cycles each"), figure("device_cycles", "of these in the device's calls"))
+BUSY = figure("busy", "share of the core")
+LATENCIES = tuple(figure(name, "µs") for name in ("p50", "p99", "p99.9"))
+BYTES_PER_RELAY = figure("bytes_per_relay", "B")
+THROUGHPUT = figure("gigabits", "Gbit/s of payload, both directions together")
+
+SMALL = {"size": 128}
+PUSH_CONNECTIONS = 5000
+
+
+def push_at(rate):
+    return Workload(f"push-{rate}", f"{rate:,} pushes a second to {PUSH_CONNECTIONS:,} relays", "push",
+                    {"connections": PUSH_CONNECTIONS, "rate": rate, **SMALL}, (*LATENCIES, BUSY, RATE))
+
+
+def workloads(quick):
+    rates = (5_000, 15_000, 60_000) if quick else (5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 240_000)
+    return [
+        Workload("idle", "Memory of an idle relay", "idle", {}, (BYTES_PER_RELAY,)),
+        Workload("echo", "Echoes of 128 B over 1,000 relays, one at a time on each", "echo",
+                 {"connections": 1000, "depth": 1, **SMALL}, (RATE, *CYCLES, *LATENCIES)),
+        Workload("push", f"Pushes of 128 B to {PUSH_CONNECTIONS:,} relays, as fast as it goes", "push",
+                 {"connections": PUSH_CONNECTIONS, "rate": 0, **SMALL}, (RATE, *CYCLES)),
+        *map(push_at, rates),
+        Workload("storm-fin", "Connect, upgrade, close by FIN", "storm", {"connections": 200, "close": "fin"}, (RATE, *CYCLES)),
+        Workload("storm-rst", "Connect, upgrade, close by RST", "storm", {"connections": 200, "close": "rst"}, (RATE, *CYCLES)),
+        Workload("bulk", "Messages of 64 KiB both ways over 16 relays", "bulk", {"connections": 16, "size": 65536}, (THROUGHPUT,)),
+    ]
+
+
+def run(workload, system, seconds):
+    """One sample of a cell."""
+    if workload.kind == "idle":
+        return idle_memory(system)
+    with reading(system) as readings:
+        result = system.generator.run(workload.kind, seconds=seconds, **workload.options)
+    shares, rate = balancer_shares(readings), result["rate_per_s"]
+    sample = {"rate": rate, **shares, "generator_busy": result["generator"]["busy_share"], "mistakes": mistakes(result),
+              "gigabits": result["bytes"] * 8e-9 / result["seconds"], **result["latency_us"]}
+    if rate:
+        sample["cycles"] = shares["busy"] * machine.cycles_per_second() / rate
+    if rate and "device" in shares:
+        sample["device_cycles"] = shares["device"] * machine.cycles_per_second() / rate
+    return {**sample, "limit": limit(sample)}
+
+
+def limit(sample):
+    """Which side had no more to give; "load" when it was what was asked for, or the closed loop, that ended it."""
+    sides = [side for side, busy in (("balancer", sample["busy"]), ("generator", sample["generator_busy"])) if busy >= SATURATED]
+    return " and ".join(sides) or "load"
+
+
+@contextlib.contextmanager
+def reading(system):
+    """Gives a list that gets the system's readings while the block runs."""
+    readings, ended = [], threading.Event()
+
+    def read():
+        while not ended.wait(READ_EVERY_SECONDS):
+            readings.append(system.readings())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield readings
+    finally:
+        ended.set()
+        reader.join()
+
+
+def balancer_shares(readings):
+    """From readings at equal distances: the shares of time that went into useful work and into the device, as means over
+    the middle half of the spans. The generator's start and end are not what is measured."""
+    spans = []
+    for before, after in zip(readings, readings[1:]):
+        if (time := after["all"] - before["all"]) > 0:
+            spans.append({name: (after[name] - before[name]) / time for name in after if name != "all"})
+    if not spans:
+        raise millrace.Refused("too short to tell how busy the balancer was")
+    spans.sort(key=lambda span: span["busy"])
+    middle = spans[len(spans) // 4: len(spans) - len(spans) // 4]
+    return {name: statistics.mean(span[name] for span in middle) for name in middle[0]}
+
+
+def idle_memory(system):
+    """Growth of the machine's memory from 1,000 relays to as many as every system can hold, without the generator's."""
+    readings = []
+    for connections in (IDLE_FROM, system.relays_max):
+        with system.generator.holding(connections, system.relays_open, HOLD_SECONDS) as process:
+            readings.append(min(memory.machine_memory() - memory.process_memory(process.pid) for _ in range(3)))
+    grown = (readings[1] - readings[0]) / (system.relays_max - IDLE_FROM)
+    return {"bytes_per_relay": grown, "limit": "load", "mistakes": {}}

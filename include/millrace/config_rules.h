@@ -24,6 +24,7 @@ inline constexpr uint64_t shard_chunk_bytes_min = 4u << 20, shard_chunk_bytes_ma
 inline constexpr uint64_t chunk_bytes_min = shard_chunk_bytes_min;
 inline constexpr uint64_t chunk_bytes_max_max = uint64_t{1} << 40;
 inline constexpr uint32_t handshakes_max_max = 16u << 20;  ///< of half_open_max and time_wait_max
+inline constexpr uint32_t neighbours_max_low = 64, neighbours_max_high = 256u << 10;  ///< of neighbours_max
 inline constexpr uint32_t idle_sleep_us_max = 1000;
 inline constexpr uint32_t send_queue_bytes_min = 16u << 10;
 inline constexpr uint32_t send_queue_bytes_max = 16u << 20;

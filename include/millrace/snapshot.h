@@ -93,7 +93,7 @@ struct DataplaneRecord {
     uint32_t send_queue_bytes;      ///< most payload that waits for one side, where the path is not known to need more
     uint32_t send_queue_max_bytes;  ///< most payload that waits for one side or is on its way there
     uint32_t drain_rate_min;        ///< bytes a second: who takes fewer gives way when chunk memory is scarce
-    uint32_t reserved1;
+    uint32_t neighbours_max;        ///< on our links, that each worker knows at once; a power of two
     uint8_t huge_pages;             ///< 1: EAL and regions use huge pages
     SynCookies syn_cookies;
     uint8_t reserved[2];

@@ -156,6 +156,9 @@ class RecordChecker {
                     "send queue out of range") &&
                rule(in_range(d.send_queue_max_bytes, send_queue_bytes_min, send_queue_bytes_max),
                     "send queue maximum out of range") &&
+               rule(std::has_single_bit(d.neighbours_max) &&
+                        in_range(d.neighbours_max, neighbours_max_low, neighbours_max_high),
+                    "neighbours_max out of range") &&
                rule(in_range(d.drain_rate_min, drain_rate_min_low, drain_rate_min_high),
                     "drain_rate_min out of range") &&
                rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1") &&

@@ -67,6 +67,7 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
     b.dataplane.send_queue_max_bytes = 512u << 10;
     b.dataplane.drain_rate_min = 1024;
+    b.dataplane.neighbours_max = 64;
     InterfaceRecord interface {};
     interface.name = b.text("front");
     interface.device = b.text("veth0");
@@ -175,8 +176,7 @@ void Balancer::make_workers() {
                                   .other_stats = unit.other_stats,
                                   .events = unit.events.get(),
                                   .random_seed = random_.next() | 1,
-                                  .connection_id_base = 1000,
-                                  .neighbours_max = 64};
+                                  .connection_id_base = 1000};
         for (const auto& shard : shards_)
             if (owners_[shard->number] == index) setup.shards.push_back(shard.get());
         unit.worker = std::make_unique<worker::Worker>(setup, *config_);

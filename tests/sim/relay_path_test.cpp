@@ -133,5 +133,31 @@ TEST(RelayPath, Rfc5927_4_1_ForgedMessagesChangeNothing) {
     EXPECT_GT(scene.balancer->tcp_counters().icmp_ignored, 0u);
 }
 
+// More hosts than places take them from each other; with places enough nobody loses any.
+TEST(RelayPath, KnowsAsManyNeighboursAsItsConfigurationSays) {
+    for (const bool enough : {false, true}) {
+        Scene scene;
+        scene.config.dataplane.neighbours_max = enough ? 512 : 64;
+        scene.start();
+        scene.server(1, echo_upgraded);
+        std::vector<Peer*> peers;
+        for (int number = 1; number <= 100; ++number) {
+            peers.push_back(&scene.client(number).connect(http_port));
+            peers.back()->send(upgrade_request("/"));
+            EXPECT_TRUE(scene.run(5, [&] { return status_of(peers.back()->received) == 101; }));
+        }
+        for (Peer* peer : peers) {
+            peer->received.clear();
+            peer->send("still there");
+            EXPECT_TRUE(scene.run(5, [&] { return peer->received == "still there"; }));
+        }
+        scene.balancer->publish_gauges();
+        const uint64_t evicted = scene.balancer->worker_total(&relay::WorkerStats::neighbours_evicted);
+        EXPECT_EQ(evicted == 0, enough) << evicted;
+        for (Peer* peer : peers) peer->shutdown();
+        scene.expect_idle();
+    }
+}
+
 }  // namespace
 }  // namespace millrace::sim

@@ -35,6 +35,7 @@ Json dataplane_json(const Dataplane& d) {
             {"half_open_max", d.half_open_max},
             {"syn_cookies", word(d.syn_cookies)},
             {"time_wait_max", d.time_wait_max},
+            {"neighbours_max", d.neighbours_max},
             {"idle_sleep", format_duration_us(d.idle_sleep_us)},
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
             {"send_queue_max", format_size_bytes(d.send_queue_max_bytes)},

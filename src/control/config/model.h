@@ -30,6 +30,7 @@ struct Dataplane {
     uint32_t half_open_max = 65'536;
     SynCookies syn_cookies = SynCookies::on;
     uint32_t time_wait_max = 262'144;
+    uint32_t neighbours_max = 16'384;
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
     uint32_t send_queue_max_bytes = 4u << 20;

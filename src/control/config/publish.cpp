@@ -2,6 +2,7 @@
 // the routes that name them. Slots are given out here and nowhere else.
 #include "control/config/publish.h"
 
+#include <bit>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -128,6 +129,7 @@ void Publisher::put_dataplane() {
     to.half_open_max = from.half_open_max;
     to.syn_cookies = from.syn_cookies;
     to.time_wait_max = from.time_wait_max;
+    to.neighbours_max = std::bit_ceil(from.neighbours_max);
     to.idle_sleep_us = from.idle_sleep_us;
     to.send_queue_bytes = from.send_queue_bytes;
     to.send_queue_max_bytes = from.send_queue_max_bytes;

@@ -95,6 +95,11 @@ const TableSchema<Dataplane>& dataplane_schema() {
          integer_key("time_wait_max", &D::time_wait_max, 1, handshakes_max_max,
                      "Closed connections remembered in TIME_WAIT, over all cores; beyond it the oldest goes first.")
              .unit("connections"),
+         integer_key("neighbours_max", &D::neighbours_max, neighbours_max_low, neighbours_max_high,
+                     "Hosts on our links that each worker can know at once (40 bytes each), rounded up to a power of "
+                     "two. Clients that come by way of a router need none. With more, relays ask for their neighbours "
+                     "again and again (neighbours_evicted_total).")
+             .unit("hosts"),
          duration_key("idle_sleep", &D::idle_sleep_us, microsecond, 0, idle_sleep_us_max,
                       "Sleep of a worker that has long found nothing to do; \"0s\" polls always."),
          size_key("send_queue", &D::send_queue_bytes, send_queue_bytes_min, send_queue_bytes_max,

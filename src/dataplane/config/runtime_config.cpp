@@ -27,6 +27,7 @@ const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) 
     if (a.chunk_bytes_max != b.chunk_bytes_max) return "chunk_memory";
     if (a.half_open_max != b.half_open_max) return "half_open_max";
     if (a.time_wait_max != b.time_wait_max) return "time_wait_max";
+    if (a.neighbours_max != b.neighbours_max) return "neighbours_max";
     if (a.idle_sleep_us != b.idle_sleep_us) return "idle_sleep";
     if (a.send_queue_bytes != b.send_queue_bytes) return "send_queue";
     if (a.send_queue_max_bytes != b.send_queue_max_bytes) return "send_queue_max";

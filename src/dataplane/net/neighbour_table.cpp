@@ -45,7 +45,14 @@ NeighbourTable::Entry* NeighbourTable::find(uint16_t interface, const IpAddress&
     return nullptr;
 }
 
-NeighbourTable::Entry& NeighbourTable::make(uint16_t interface, const IpAddress& address, NeighbourState state,
+/// Asked for a moment ago: whoever took the place would only be asked for in its turn, and many who want few places
+/// could for ever keep each other from an answer.
+bool NeighbourTable::is_awaited(const Entry& entry, uint32_t now_ms) {
+    return entry.state == NeighbourState::incomplete && entry.questions <= broadcast_questions &&
+           now_ms - entry.asked_ms < retry_ms && !fault(Fault::net_neighbours_evict_the_awaited);
+}
+
+NeighbourTable::Entry* NeighbourTable::make(uint16_t interface, const IpAddress& address, NeighbourState state,
                                             uint32_t now_ms) {
     const uint32_t first = place(interface, address);
     Entry* chosen = nullptr;
@@ -54,8 +61,10 @@ NeighbourTable::Entry& NeighbourTable::make(uint16_t interface, const IpAddress&
     };
     for (uint32_t i = 0; i < window; ++i) {
         Entry& entry = entries_[(first + i) & mask_];
+        if (is_live(entry, now_ms) && is_awaited(entry, now_ms)) continue;
         if (chosen == nullptr || dispensable(entry) > dispensable(*chosen)) chosen = &entry;
     }
+    if (chosen == nullptr) return nullptr;
     if (is_live(*chosen, now_ms)) ++evicted_total_;
     *chosen = {.address = address,
                .mac = {},
@@ -67,7 +76,7 @@ NeighbourTable::Entry& NeighbourTable::make(uint16_t interface, const IpAddress&
                .confirmed_ms = now_ms,
                .asked_ms = now_ms - retry_ms,
                .used_ms = now_ms};
-    return *chosen;
+    return chosen;
 }
 
 /// Go on sending there, but have it confirmed when it is used.
@@ -79,8 +88,8 @@ void NeighbourTable::doubt(Entry& entry) {
 const MacAddress* NeighbourTable::resolve(uint16_t interface, const IpAddress& address, TimeUs now) {
     const uint32_t now_ms = to_ms(now);
     Entry* entry = find(interface, address, now_ms);
-    if (entry == nullptr) entry = &make(interface, address, NeighbourState::incomplete, now_ms);
-    return use(*entry, now_ms);
+    if (entry == nullptr) entry = make(interface, address, NeighbourState::incomplete, now_ms);
+    return entry == nullptr ? nullptr : use(*entry, now_ms);
 }
 
 const MacAddress* NeighbourTable::known(uint16_t interface, const IpAddress& address, TimeUs now) {
@@ -142,7 +151,8 @@ bool NeighbourTable::learn(uint16_t interface, const IpAddress& address, const N
 
 void NeighbourTable::suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now) {
     const uint32_t now_ms = to_ms(now);
-    if (find(interface, address, now_ms) == nullptr) make(interface, address, NeighbourState::stale, now_ms).mac = mac;
+    if (find(interface, address, now_ms) != nullptr) return;
+    if (Entry* entry = make(interface, address, NeighbourState::stale, now_ms)) entry->mac = mac;
 }
 
 uint32_t NeighbourTable::list(std::span<NeighbourRecord> out, TimeUs now) const {

@@ -13,7 +13,8 @@
 // Every question is caused by a use, at most one a second for a neighbour: nothing runs over the table. Only neighbours
 // that a relay wants to reach get an entry, so neither foreign ARP nor SYNs and ACKs from spoofed neighbours cost
 // anything: what answers those uses known() entries and makes none. An entry may stand in a few places only; when all
-// are taken, one gives way that no answer has proven, else the one that was used longest ago.
+// are taken, one gives way that no answer has proven, else the one that was used longest ago; but none that was asked
+// for a moment ago. Where all are, there is no place for now.
 #pragma once
 
 #include <array>
@@ -103,9 +104,10 @@ class NeighbourTable {
     static constexpr uint32_t window = 16;  // entries from the hashed place on in which an address may stand
 
     static bool is_live(const Entry& entry, uint32_t now_ms);
+    static bool is_awaited(const Entry& entry, uint32_t now_ms);
     uint32_t place(uint16_t interface, const IpAddress& address) const;
     Entry* find(uint16_t interface, const IpAddress& address, uint32_t now_ms);
-    Entry& make(uint16_t interface, const IpAddress& address, NeighbourState state, uint32_t now_ms);
+    Entry* make(uint16_t interface, const IpAddress& address, NeighbourState state, uint32_t now_ms);
     const MacAddress* use(Entry& entry, uint32_t now_ms);
     static void doubt(Entry& entry);
     void ask(Entry& entry, uint32_t now_ms);

@@ -29,7 +29,7 @@ Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
       stats_(*setup.stats),
       config_(&config),
       control_(setup.events),
-      ip_(*setup.sink, setup.macs, setup.neighbours_max),
+      ip_(*setup.sink, setup.macs, config.snapshot().dataplane().neighbours_max),
       engine_({.shards = setup.shards,
                .ip = ip_,
                .port_classes = *setup.port_classes,

@@ -39,7 +39,6 @@ struct WorkerSetup {
     WorkerEvents* events = nullptr;
     uint64_t random_seed = 1;
     uint64_t connection_id_base = 0;
-    uint32_t neighbours_max = 16384;
 };
 
 class Worker {

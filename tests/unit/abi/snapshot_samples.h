@@ -23,6 +23,7 @@ inline SnapshotBuilder sample_snapshot() {
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
     b.dataplane.send_queue_max_bytes = 1u << 20;
     b.dataplane.drain_rate_min = 1024;
+    b.dataplane.neighbours_max = 1024;
     b.interfaces.push_back({.name = b.text("front"),
                             .device = b.text("veth0"),
                             .driver = Driver::af_xdp,

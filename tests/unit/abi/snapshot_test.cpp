@@ -115,6 +115,8 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.shard_count = 256; }, "dataplane 0: number of shards out of range"},
         {[](B& b) { b.dataplane.relays_max = 0; }, "dataplane 0: relays_max out of range"},
         {[](B& b) { b.dataplane.relays_max = 0xffffffff; }, "dataplane 0: relays_max out of range"},
+        {[](B& b) { b.dataplane.neighbours_max = 1000; }, "dataplane 0: neighbours_max out of range"},
+        {[](B& b) { b.dataplane.neighbours_max = 32; }, "dataplane 0: neighbours_max out of range"},
         {[](B& b) { b.dataplane.drain_rate_min = 0; }, "dataplane 0: drain_rate_min out of range"},
         {[](B& b) { b.dataplane.chunk_bytes_max = ~uint64_t{0}; }, "dataplane 0: chunk memory out of range"},
         {[](B& b) { b.dataplane.chunk_bytes_max = b.dataplane.shard_count * (4u << 20) - 1; },

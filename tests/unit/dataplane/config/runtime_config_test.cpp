@@ -150,6 +150,7 @@ TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
               setting("send_queue_max"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.chunk_bytes_max *= 2; }), before.get()), setting("chunk_memory"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.drain_rate_min *= 2; }), before.get()), setting("drain_rate_min"));
+    EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.neighbours_max *= 2; }), before.get()), setting("neighbours_max"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.huge_pages ^= 1; }), before.get()), setting("huge_pages"));
     EXPECT_EQ(refusal(with([](auto& b) { b.dataplane.syn_cookies = SynCookies::always; }), before.get()),
               setting("syn_cookies"));

@@ -345,6 +345,38 @@ TEST_F(FullNeighbourTable, GivesTheUnprovenAwayFirst) {
     EXPECT_EQ(table_.evicted_total(), 200u);
 }
 
+TEST_F(FullNeighbourTable, KeepsThoseWhoseAnswerIsAwaited) {
+    fill(true);
+    const auto newcomer = [](size_t i) { return IpAddress::v4(198, 18, 3, static_cast<uint8_t>(i)); };
+    for (size_t i = 0; i < 3; ++i, wait(10)) EXPECT_FALSE(resolve(newcomer(i)));
+    for (size_t i = 0; i < 3; ++i) {
+        answer(mac_b, newcomer(i));
+        EXPECT_TRUE(resolve(newcomer(i))) << i;
+    }
+}
+
+TEST_F(FullNeighbourTable, HasNoPlaceWhileAllAreAwaited) {
+    fill(false);
+    EXPECT_FALSE(resolve());
+    table_.suppose(0, peer, mac_a, now_);
+    EXPECT_FALSE(holds(peer));
+    EXPECT_EQ(table_.evicted_total(), 0u);
+    for (size_t i = 0; i < 16; ++i) answer(mac_b, nth(i));
+    EXPECT_FALSE(resolve());
+    EXPECT_TRUE(holds(peer));
+}
+
+// Those who never answer hold their places no longer than others would need them.
+TEST_F(FullNeighbourTable, GivesTheSilentAway) {
+    fill(false);
+    for (int second = 0; second < 5; ++second, wait(1000)) {
+        for (size_t i = 0; i < 16; ++i) resolve(nth(i));
+        questions();
+    }
+    resolve();
+    EXPECT_TRUE(holds(peer));
+}
+
 TEST_F(FullNeighbourTable, TakesAForgottenPlaceFirst) {
     fill(false);
     wait(30'000);

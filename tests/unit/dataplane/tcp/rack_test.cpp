@@ -67,7 +67,7 @@ TEST(Rack, WindowDoublesUpToARoundTrip) {
     rack_note_reordering(c.ep());
     c.ack(0, {{1000, 2000}});
     Seq end = c.iss + 1 + 2000;
-    for (const uint32_t window_us : {2500, 5000, 10'000, 20'000, 40'000, 80'000, 100'000, 100'000}) {
+    for (const uint32_t window_us : {2500u, 5000u, 10'000u, 20'000u, 40'000u, 80'000u, 100'000u, 100'000u}) {
         wire::TcpSegment segment = c.from_peer(wire::tcp_ack, 0, 0, "", {});
         segment.options.sack[segment.options.sack_count++] = {end.value, (end + 1000).value};
         c.hot.srtt_us = 100'000;

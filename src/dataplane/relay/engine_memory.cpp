@@ -25,8 +25,8 @@
 namespace millrace::relay {
 namespace {
 
-constexpr uint32_t small_queue_bytes = 4096;  // what a relay may always hold
-constexpr uint32_t relief_records = 256;      // looked at in one step
+constexpr uint32_t small_queue_bytes = 4096;     // what a relay may always hold
+constexpr uint32_t relief_records = 256;         // looked at in one step
 constexpr TimeUs drain_watch_us = 4 * us_per_s;  // before it is judged how fast a relay drains
 constexpr TimeUs head_grace_us = us_per_s;
 
@@ -109,8 +109,8 @@ uint32_t Engine::slowest_drain(Shard& shard) {
     for (DrainWatch::Entry& entry : shard.drains.entries()) {
         if (entry.since == 0 || now_ - entry.since < drain_watch_us) continue;
         const Ref r = ref(shard, entry.index);
-        const bool holds = shard.relays.is_live(entry.index) && r.relay.generation == entry.generation &&
-                           holds_much(r, entry.side);
+        const bool holds =
+            shard.relays.is_live(entry.index) && r.relay.generation == entry.generation && holds_much(r, entry.side);
         const uint64_t rate = holds ? entry.rate(r.relay.hot(entry.side).snd_una, now_) : 0;
         if (!holds || rate >= config_->snapshot().dataplane().drain_rate_min) {
             entry.since = 0;

@@ -91,6 +91,8 @@ std::vector<std::byte> make_snapshot(const Settings& settings) {
     // Of these only the cores and huge pages concern the generator; the rest is what the format asks for.
     snapshot.dataplane.relays_max = 1;
     snapshot.dataplane.chunk_bytes_max = chunk_bytes_min;
+    snapshot.dataplane.drain_rate_min = drain_rate_min_low;
+    snapshot.dataplane.neighbours_max = neighbours_max_low;
     snapshot.dataplane.half_open_max = snapshot.dataplane.time_wait_max = 1;
     snapshot.dataplane.send_queue_bytes = snapshot.dataplane.send_queue_max_bytes = send_queue_bytes_max;
     snapshot.dataplane.tcp.path_mtu_min = path_mtu_min_low;

@@ -62,6 +62,8 @@ SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers
     b.dataplane.shard_count = shards;
     b.dataplane.relays_max = relays + relays / 8 + 4096;  // shards don't fill evenly
     b.dataplane.chunk_bytes_max = 1u << 30;
+    b.dataplane.drain_rate_min = 1024;
+    b.dataplane.neighbours_max = 16384;
     b.dataplane.half_open_max = 65536;
     b.dataplane.syn_cookies = SynCookies::on;
     b.dataplane.time_wait_max = 1u << 20;

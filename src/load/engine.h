@@ -118,7 +118,7 @@ class Engine {
                 .options = tcp_options_,
                 .counters = tcp_counters_,
                 .secrets = tables_.secrets,
-                .challenges = challenges_,
+                .budgets = budgets_,
                 .now = now_};
     }
 
@@ -170,7 +170,7 @@ class Engine {
     uint16_t server_port_low_, server_port_high_;
     tcp::Options tcp_options_;
     tcp::Counters tcp_counters_;
-    tcp::ChallengeBudget challenges_;
+    tcp::Budgets budgets_;
     Ledger ledger_;
     TimeUs now_ = 0;
     TimeUs ticked_at_ = 0, unparked_at_ = 0;

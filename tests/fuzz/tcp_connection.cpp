@@ -111,7 +111,7 @@ class Fuzzed {
     }
 
   private:
-    Context context() { return {chunks_, options_, counters_, secrets_, challenges_, now_}; }
+    Context context() { return {chunks_, options_, counters_, secrets_, budgets_, now_}; }
     Endpoint ep() { return {hot_, warm_}; }
 
     void segment(Input& input) {
@@ -204,7 +204,7 @@ class Fuzzed {
     store::ChunkStore& chunks_;
     Counters counters_;
     Secrets secrets_{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
-    ChallengeBudget challenges_;
+    Budgets budgets_;
     EndpointHot hot_{};
     EndpointWarm warm_{};
     TimeUs now_ = 1'000'000'000;

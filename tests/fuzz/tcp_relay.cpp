@@ -42,7 +42,7 @@ class World {
           v6_(settings.bit(0, 2)),
           queue_max_(1000u << (settings.u8(1) & 7)) {
         stack.counters = {};
-        stack.challenges = {};
+        stack.budgets = {};
         Options& options = stack.options = {};
         options.timestamps = settings.bit(0, 3);
         options.sack = settings.bit(0, 4);

@@ -131,7 +131,7 @@ void Host::restart() {
         socket.dirty = true;
     }
     chunks_.end_recovery();
-    challenges_ = {};
+    budgets_ = {};
     std::fill(half_open_memory_.begin(), half_open_memory_.end(), tcp::HalfOpen{});
     half_open_ = tcp::HalfOpenTable(half_open_memory_);
     time_wait_ = tcp::TimeWaitTable(time_wait_memory_);

@@ -100,7 +100,7 @@ class Host : public Node {
         bool edges_known = false;
     };
 
-    tcp::Context context() { return {chunks_, options_.tcp, counters_, secrets_, challenges_, now_}; }
+    tcp::Context context() { return {chunks_, options_.tcp, counters_, secrets_, budgets_, now_}; }
     tcp::Endpoint endpoint(Socket& socket) { return {socket.hot, socket.warm}; }
     SocketId new_socket();
     SocketId find(const wire::TcpSegment& segment) const;
@@ -126,7 +126,7 @@ class Host : public Node {
     store::ChunkStore chunks_;
     tcp::Counters counters_;
     tcp::Secrets secrets_;
-    tcp::ChallengeBudget challenges_;
+    tcp::Budgets budgets_;
     std::vector<tcp::HalfOpen> half_open_memory_;
     std::vector<tcp::TimeWait> time_wait_memory_;
     tcp::HalfOpenTable half_open_;

@@ -37,7 +37,7 @@ struct Bench {
             for (int i = 0; i < 2; ++i) establish(pair, i);
     }
 
-    Context context() { return {chunks, options, counters, secrets, challenges, now}; }
+    Context context() { return {chunks, options, counters, secrets, budgets, now}; }
 
     void establish(Pair& pair, int i) {
         const Endpoint ep = pair.end(i);
@@ -77,7 +77,7 @@ struct Bench {
     Options options;
     Counters counters;
     Secrets secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
-    ChallengeBudget challenges;
+    Budgets budgets;
     TimeUs now = 1'000'000'000;
     std::vector<Pair> pairs;
 };

@@ -56,7 +56,7 @@ void passive_setup(benchmark::State& state) {
     Options options;
     Counters counters;
     Secrets secrets{};
-    ChallengeBudget challenges;
+    Budgets budgets;
     TimeUs now = 1'000'000'000;
     std::vector<HalfOpen> memory(cookies ? HalfOpenTable::bucket_entries : 65536);
     HalfOpenTable table(memory);
@@ -67,11 +67,11 @@ void passive_setup(benchmark::State& state) {
     std::vector<uint64_t> syn_in, ack_in;
     if (cookies)  // never answered, and younger than a retransmission for the whole run
         while (table.size() < table.capacity())
-            table.on_syn({chunks, options, counters, secrets, challenges, now}, from_client(number++, wire::tcp_syn),
+            table.on_syn({chunks, options, counters, secrets, budgets, now}, from_client(number++, wire::tcp_syn),
                          0);
     for (auto _ : state) {
         now += 20;
-        const Context ctx{chunks, options, counters, secrets, challenges, now};
+        const Context ctx{chunks, options, counters, secrets, budgets, now};
         wire::TcpSegment syns[burst], acks[burst];
         for (size_t i = 0; i < burst; ++i) {
             syns[i] = from_client(++number, wire::tcp_syn);

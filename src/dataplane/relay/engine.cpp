@@ -67,7 +67,7 @@ tcp::Context Engine::context(Shard& shard) {
             .options = tcp_options_,
             .counters = stats_.worker.tcp,
             .secrets = shard.secrets,
-            .challenges = challenges_,
+            .budgets = budgets_,
             .now = now_,
             .buffers_may_grow = shard.shortage() == Shortage::none,
             .out_of_order_held = shard.shortage() < Shortage::low};

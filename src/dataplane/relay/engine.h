@@ -268,7 +268,7 @@ class Engine {
     Capture capture_;
     const config::RuntimeConfig* config_;
     tcp::Options tcp_options_;
-    tcp::ChallengeBudget challenges_;
+    tcp::Budgets budgets_;
     TimeUs now_ = 0;
     uint64_t random_state_;
     uint64_t connection_id_base_;

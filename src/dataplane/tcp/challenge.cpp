@@ -5,7 +5,7 @@
 
 namespace millrace::tcp {
 bool challenge_allowed(const Context& ctx) {
-    ChallengeBudget& budget = ctx.challenges;
+    ChallengeBudget& budget = ctx.budgets.challenges;
     const TimeUs second = ctx.now / us_per_s + 1;
     if (budget.second != second) {
         // Half to one and a half of the setting: an attacker who counts answers learns nothing from reaching the end.

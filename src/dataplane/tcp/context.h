@@ -18,10 +18,23 @@
 namespace millrace::tcp {
 
 /// The worker's allowance of challenge ACKs (RFC 5961 §7). Renewed each second with a keyed, unpredictable amount, so
-/// that the count can't serve as a side channel. Not state of any connection; zeroed at start.
+/// that the count can't serve as a side channel.
 struct ChallengeBudget {
     TimeUs second = 0;  ///< which second `left` belongs to, counted from 1
     uint32_t left = 0;
+};
+
+/// The worker's allowance of long searches through send queues for what SACKs report (rack.h).
+struct SearchBudget {
+    TimeUs renewed_at = 0;
+    uint32_t left = 0;  ///< chunks
+};
+
+/// What all connections of a worker share, so that no peer takes more than its part of the worker's time. Not state of
+/// any connection; zeroed at start.
+struct Budgets {
+    ChallengeBudget challenges;
+    SearchBudget searches;
 };
 
 struct Context {
@@ -29,7 +42,7 @@ struct Context {
     const Options& options;
     Counters& counters;
     const Secrets& secrets;
-    ChallengeBudget& challenges;
+    Budgets& budgets;
     TimeUs now;
     bool buffers_may_grow = true;   ///< false: chunk memory is not plentiful
     bool out_of_order_held = true;  ///< false: it is short, so what comes out of order must come again

@@ -34,7 +34,7 @@ struct Counters {
     Counter tail_loss_probes = 0;     ///< RFC 8985 §7
     Counter spurious_recoveries = 0;  ///< undone: nothing had been lost (RFC 3522, RFC 3708)
     Counter duplicate_sacks_in = 0;   ///< RFC 2883
-    Counter sacks_ignored = 0;        ///< from peers whose SACKs tell nothing new, again and again
+    Counter sack_searches_skipped = 0;  ///< ACKs of large flights, when the worker had searched enough
     Counter ecn_reductions = 0;       ///< of the window (RFC 3168 §6.1.2)
     Counter reneged = 0;              ///< peers that dropped what they had acknowledged selectively (RFC 2018 §8)
     Counter rto_timeouts = 0;

@@ -40,6 +40,18 @@ bool usable(const EndpointHot& hot, const wire::SackBlock& block) {
     return left < right && left >= hot.snd_una && right <= hot.snd_nxt;
 }
 
+/// for_each_sent_chunk for one ACK or timer, within its bounds.
+template <class Visit>
+void search(const Context& ctx, Endpoint ep, Visit&& visit) {
+    uint32_t seen = 0;
+    for_each_sent_chunk(ctx, ep, search_chunks_max, [&](ChunkHeader& header) {
+        ++seen;
+        return visit(header);
+    });
+    const uint32_t charged = seen > search_chunks_free ? seen - search_chunks_free : 0;
+    ctx.budgets.searches.left -= std::min(charged, ctx.budgets.searches.left);
+}
+
 /// Segments that were reported, from the times at which their chunks were sent.
 struct SegmentCount {
     uint32_t segments = 0;
@@ -57,6 +69,22 @@ struct SegmentCount {
 };
 
 }  // namespace
+
+bool rack_may_search(const Context& ctx, Endpoint ep) {
+    if (in_flight(ep.hot) <= small_flight_bytes) return true;
+    SearchBudget& budget = ctx.budgets.searches;
+    const uint64_t earned = (ctx.now - budget.renewed_at) * search_chunks_per_us;
+    budget.left = static_cast<uint32_t>(std::min<uint64_t>(budget.left + earned, search_chunks_saved_max));
+    budget.renewed_at = ctx.now;
+    return budget.left > 0;
+}
+
+void rack_skip(RecoveryState& state, uint32_t acked_bytes) {
+    if (acked_bytes == 0) return;
+    state.sacked -= std::min(state.sacked, acked_bytes);
+    state.lost -= std::min(state.lost, acked_bytes);
+    state.rtx_cursor = store::no_chunk;  // its chunk may be free
+}
 
 void rack_delivered(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t sent_at, Seq end,
                     bool retransmitted, const wire::TcpSegment& segment) {
@@ -94,7 +122,7 @@ bool rack_mark_sacked(const Context& ctx, Endpoint ep, RecoveryState& state, con
     bool news = false;
     const bool known = state.rack_rtt_us != 0;
     const Seq fack_before = state.fack;
-    for_each_sent_chunk(ctx, ep, walk_chunks_max, [&](ChunkHeader& header) {
+    search(ctx, ep, [&](ChunkHeader& header) {
         const Seq end = chunk_end(header);
         if (end > highest) return false;
         if ((header.flags & chunk_sacked) != 0) return true;
@@ -115,7 +143,7 @@ bool rack_mark_sacked(const Context& ctx, Endpoint ep, RecoveryState& state, con
 
 uint32_t rack_detect_loss(const Context& ctx, Endpoint ep, RecoveryState& state) {
     SegmentCount reported;
-    for_each_sent_chunk(ctx, ep, walk_chunks_max, [&](const ChunkHeader& header) {
+    search(ctx, ep, [&](const ChunkHeader& header) {
         if ((header.flags & chunk_sacked) != 0) reported.add(header, ep.hot.mss);
         return reported.segments < duplicate_ack_threshold && chunk_end(header) < state.fack;
     });
@@ -124,7 +152,7 @@ uint32_t rack_detect_loss(const Context& ctx, Endpoint ep, RecoveryState& state)
     uint32_t newly_lost = 0, wait_us = 0;
     state.sacked = state.lost = 0;
     state.rtx_cursor = store::no_chunk;
-    for_each_sent_chunk(ctx, ep, walk_chunks_max, [&](ChunkHeader& header) {
+    search(ctx, ep, [&](ChunkHeader& header) {
         const uint32_t bytes = chunk_in_flight(header, ep.hot);
         if ((header.flags & chunk_sacked) != 0) {
             state.sacked += bytes;

@@ -5,8 +5,9 @@
 //   snd_una                        rack_end             fack      snd_nxt
 //   ───┼──── lost ──── sacked ──── in doubt ──── sacked ──┼─── in flight ──┼──
 //
-// Work is bounded against hostile peers: an ACK looks at walk_chunks_max chunks at most, those behind are simply in
-// flight, and SACKs that keep telling nothing new are ignored until the next byte is acknowledged.
+// Work is bounded against hostile peers: a search looks at search_chunks_max chunks at most, those behind are simply in
+// flight. What is more than search_chunks_free comes out of an allowance of the worker; while that is used up, what
+// ACKs of large flights report is ignored. The peer reports most of it again (RFC 2018 §4).
 #pragma once
 
 #include "dataplane/tcp/extension.h"
@@ -14,8 +15,17 @@
 
 namespace millrace::tcp {
 
-inline constexpr uint32_t walk_chunks_max = 4096;
-inline constexpr uint8_t fruitless_sacks_max = 64;
+inline constexpr uint32_t search_chunks_max = 4096;
+inline constexpr uint32_t search_chunks_free = 256;
+inline constexpr uint32_t search_chunks_per_us = 8;  ///< the allowance: about a tenth of a core's time
+inline constexpr uint32_t search_chunks_saved_max = 16 * search_chunks_max;
+inline constexpr uint32_t small_flight_bytes = 32 << 10;  ///< hardly more chunks than are free
+
+/// True when the worker may search the send queue now for what an ACK reports.
+bool rack_may_search(const Context& ctx, Endpoint ep);
+
+/// Takes out of the sums what an ACK acknowledged for which nothing is searched.
+void rack_skip(RecoveryState& state, uint32_t acked_bytes);
 
 /// A chunk was delivered: that ends at `end` and was last sent at `sent_at` (RFC 8985 §6.2, steps 1 and 2).
 void rack_delivered(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t sent_at, Seq end,

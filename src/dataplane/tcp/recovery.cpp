@@ -226,20 +226,13 @@ uint32_t update_scoreboard(const Context& ctx, Endpoint ep, RecoveryState& state
                            segment);
         if (!released.in_first_order) rack_note_reordering(ep);
     }
-    bool news = acked.bytes > 0;
-    if (news) state.fruitless_sacks = 0;
-    if (segment.options.sack_count > 0) {
-        if (state.fruitless_sacks >= fruitless_sacks_max) {
-            ++ctx.counters.sacks_ignored;
-            return 0;
-        }
-        if (rack_mark_sacked(ctx, ep, state, segment)) {
-            news = true;
-        } else {
-            ++state.fruitless_sacks;
-        }
+    if (!rack_may_search(ctx, ep)) {
+        ++ctx.counters.sack_searches_skipped;
+        rack_skip(state, acked.bytes);
+        return 0;
     }
-    return news ? rack_detect_loss(ctx, ep, state) : 0;
+    const bool reported = segment.options.sack_count > 0 && rack_mark_sacked(ctx, ep, state, segment);
+    return reported || acked.bytes > 0 ? rack_detect_loss(ctx, ep, state) : 0;
 }
 
 }  // namespace

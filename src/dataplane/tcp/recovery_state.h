@@ -62,7 +62,6 @@ struct RecoveryState {
     uint8_t partial_acks : 1;  ///< after the first partial ACK of this fast recovery (RFC 6582 §3.2)
     uint8_t duplicate_round_known : 1;
     uint8_t ecn_reduced : 1;
-    uint8_t fruitless_sacks;  ///< SACKs in a row that told nothing new
     Frto frto;
 
     /// Chunks carry marks, or the above is waiting for something.

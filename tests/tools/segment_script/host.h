@@ -91,7 +91,7 @@ class Host {
     const HostSettings& settings() const { return settings_; }
 
   private:
-    tcp::Context context() { return {chunks_, settings_.tcp, counters_, secrets_, challenges_, now_}; }
+    tcp::Context context() { return {chunks_, settings_.tcp, counters_, secrets_, budgets_, now_}; }
     tcp::Tuple tuple(uint16_t local_port, uint16_t remote_port) const;
     ConnectionPtr find(uint16_t local_port, uint16_t remote_port);
     ConnectionPtr add_connection();
@@ -113,7 +113,7 @@ class Host {
     store::ChunkStore chunks_;
     tcp::Counters counters_;
     tcp::Secrets secrets_;
-    tcp::ChallengeBudget challenges_;
+    tcp::Budgets budgets_;
     std::vector<tcp::HalfOpen> half_open_memory_;
     std::vector<tcp::TimeWait> time_wait_memory_;
     tcp::HalfOpenTable half_open_;

@@ -50,7 +50,7 @@ struct Stack {
           chunks((std::memset(arena.get(), 0, arena_bytes), store::ChunkStore::format({arena.get(), arena_bytes}))) {}
 
     Context context() {
-        return {chunks, options, counters, secrets, challenges, now, buffers_may_grow, out_of_order_held};
+        return {chunks, options, counters, secrets, budgets, now, buffers_may_grow, out_of_order_held};
     }
 
     /// Takes every chunk there is, so that the next allocation fails.
@@ -72,7 +72,7 @@ struct Stack {
     Options options;
     Counters counters;
     Secrets secrets{{1, 2}, {3, 4}, {5, 6}, {7, 8}};
-    ChallengeBudget challenges;
+    Budgets budgets;
     TimeUs now = 5'000'000'000;
     bool buffers_may_grow = true;
     bool out_of_order_held = true;

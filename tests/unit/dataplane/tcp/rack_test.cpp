@@ -130,18 +130,57 @@ TEST(Rack, PartOfAChunkIsNotNoted) {
     EXPECT_EQ(c.state().sacked, 1000u);
 }
 
-// A peer whose SACKs tell nothing new does not get the send queue searched for ever.
-TEST(Rack, FruitlessSacksAreIgnored) {
+/// Five hundred segments of 1,000 B in flight, more chunks than a search may look at for nothing.
+struct LargeFlight : SackLoss {
+    LargeFlight() : SackLoss(0) {
+        hot.snd_wnd = 2'000'000;
+        warm.cwnd = 500'000;
+        send_text(pattern(500'000));
+        flush_all();
+        sent.clear();
+        advance(10'000);
+    }
+    /// As if other connections had used it up.
+    void use_up_allowance() { budgets.searches = {.renewed_at = now, .left = 0}; }
+};
+
+// A peer can't have long send queues searched without end.
+TEST(Rack, LongSearchesComeOutOfAnAllowance) {
+    LargeFlight c;
+    c.ack(0, {{498'000, 499'000}});
+    const uint32_t before = c.budgets.searches.left;
+    c.ack(0, {{498'000, 500'000}});
+    EXPECT_EQ(before - c.budgets.searches.left, 3 * (500 - search_chunks_free));
+    c.use_up_allowance();
+    c.ack(0, {{497'000, 500'000}});
+    EXPECT_EQ(c.counters.sack_searches_skipped, 1u);
+    EXPECT_EQ(c.state().sacked, 2000u);
+    c.advance(1000);
+    c.ack(0, {{497'000, 500'000}});
+    EXPECT_EQ(c.counters.sack_searches_skipped, 1u) << "time earns it anew";
+    EXPECT_EQ(c.state().sacked, 3000u);
+}
+
+TEST(Rack, SmallFlightsAreSearchedInAnyCase) {
     SackLoss c;
+    c.budgets.searches = {.renewed_at = c.now, .left = 0};
     c.ack(0, {{1000, 2000}});
-    for (int i = 0; i < fruitless_sacks_max; ++i) c.ack(0, {{1000, 2000}});
-    EXPECT_EQ(c.counters.sacks_ignored, 0u);
-    c.ack(0, {{1000, 10'000}});
-    EXPECT_EQ(c.counters.sacks_ignored, 1u);
     EXPECT_EQ(c.state().sacked, 1000u);
-    c.ack(1000);
-    c.ack(1000, {{2000, 10'000}});
-    EXPECT_EQ(c.counters.sacks_ignored, 1u) << "an acknowledged byte earns patience anew";
+}
+
+// What is acknowledged meanwhile is neither reported nor lost any more.
+TEST(Rack, SumsFollowAcknowledgmentsWithoutASearch) {
+    LargeFlight c;
+    c.ack(0, {{1000, 400'000}});
+    EXPECT_EQ(c.state().sacked, 399'000u);
+    c.use_up_allowance();
+    c.ack(400'000);
+    EXPECT_EQ(c.counters.sack_searches_skipped, 1u);
+    EXPECT_EQ(c.state().sacked, 0u);
+    EXPECT_EQ(c.state().lost, 0u);
+    c.advance(1000);
+    c.ack(500'000);
+    EXPECT_EQ(c.chunks.bytes_in_use(), 0u);
 }
 
 // RFC 2018 §8: what was reported may be dropped by the peer; a timeout with such a head sends it again.

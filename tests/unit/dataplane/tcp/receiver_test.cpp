@@ -194,7 +194,7 @@ TEST(Receiver, AckOutsideTheWindowIsAnsweredWithinTheBudget) {
     EXPECT_EQ(c.flush_all().size(), 1u);
     EXPECT_EQ(c.counters.challenge_acks, 2u);
     c.options.challenge_interval_ms = 0;
-    c.challenges.left = 0;
+    c.budgets.challenges.left = 0;
     c.in(100'000, 0);
     EXPECT_TRUE(c.flush_all().empty());
 }

@@ -41,6 +41,9 @@ class OverMemif(unittest.TestCase):
     def relays_open(self):
         return sum(worker["stats"]["relays_open"] for worker in self.millrace.workers())
 
+    def upgrades(self):
+        return self.millrace.ctl("show", "listeners")["listeners"][0]["stats"]["upgrades_total"]
+
     def test_idle_connections_are_proven_alive(self):
         process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "1000", "--hold", "3", *OWN_CORE,
                              *load.memif_arguments(self.lab.directory, clients=4, servers=2))
@@ -85,9 +88,10 @@ class OverMemif(unittest.TestCase):
         self.assertGreater(result["sessions"], 50, said)
 
     def test_interrupt_ends_it_with_its_summary(self):
+        before = self.upgrades()
         process = load.start(self.lab, self.lab.balancer, "idle", "--connections", "500", "--hold", "100", *OWN_CORE,
                              *load.memif_arguments(self.lab.directory, clients=4, servers=2))
-        self.millrace.wait(lambda: self.relays_open() == 500, what="holding 500 relays")
+        self.millrace.wait(lambda: self.upgrades() == before + 500, what="holding 500 relays")
         process.send_signal(signal.SIGINT)
         code, result, said = load.finish(process, 30)
         self.assertEqual(code, 1, said)

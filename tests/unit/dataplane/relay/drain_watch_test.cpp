@@ -12,9 +12,9 @@ size_t watched(DrainWatch& watch) {
 }
 
 TEST(DrainWatch, RateIsTheAverageSinceTheBeginning) {
-    const DrainWatch::Entry entry{.since = 1'000'000, .acknowledged = tcp::Seq(0xfffffff0)};
-    EXPECT_EQ(entry.rate(tcp::Seq(0xfffffff0), 5'000'000), 0u);
-    EXPECT_EQ(entry.rate(tcp::Seq(0xfffffff0) + 4096, 5'000'000), 1024u) << "over the end of the sequence space";
+    const DrainWatch::Entry entry{.since = 1'000'000, .acknowledged = tcp::Seq{0xfffffff0}};
+    EXPECT_EQ(entry.rate(tcp::Seq{0xfffffff0}, 5'000'000), 0u);
+    EXPECT_EQ(entry.rate(tcp::Seq{0xfffffff0} + 4096, 5'000'000), 1024u) << "over the end of the sequence space";
 }
 
 TEST(DrainWatch, APlaceIsTakenUntilItIsGivenUp) {

@@ -164,7 +164,19 @@ std::string RelayWorld::make_body(Session& session, bool up, size_t size) {
     return "";
 }
 
+/// Every segment after the SYN-ACK was lost, until the balancer had forgotten the SYN after five retransmissions (63
+/// s): the client believes that it is connected, and its next segment is answered by a reset.
+bool RelayWorld::never_accepted(const Session& session, std::span<const RelayEvent> events) {
+    constexpr TimeUs syn_received_us = 63'000'000;
+    const bool opened = std::ranges::any_of(events, [&](const RelayEvent& event) {
+        return event.client == session.station->address() && event.client_port == session.client->port();
+    });
+    return !opened && session.servers_seen == 0 && session.client->received.empty() &&
+           session.client->end_ == End::reset && session.ended_at > session.starts_at + syn_received_us;
+}
+
 void RelayWorld::check_session(const Session& session, std::span<const RelayEvent> events) {
+    if (never_accepted(session, events)) return;
     const auto closing = std::ranges::find_if(events, [&](const RelayEvent& event) {
         return event.kind == RelayEventKind::closed && event.client == session.station->address() &&
                event.client_port == session.client->port();
@@ -223,7 +235,10 @@ void RelayWorld::on_client(Session& session, Peer& peer) {
                                                             session.ending == Ending::both;
         if (finish) peer.shutdown();
     }
-    if (peer.end_) return;
+    if (peer.end_) {
+        session.ended_at = network_.now();
+        return;
+    }
     const size_t head = session.kind == Kind::raw ? 0 : head_length(peer.received);
     if (session.kind == Kind::websocket && head != 0 && !session.client_done) {
         session.client_done = true;

@@ -57,6 +57,7 @@ class RelayWorld {
         size_t cut_at;                // bytes received by whoever resets, before it does
         size_t pause_at;              // bytes received by the client before it stops reading for a while
         TimeUs pause_us, paused_until = 0;
+        TimeUs ended_at = 0;  // at the client
         Peer *client = nullptr, *server = nullptr;
         bool client_began = false, server_began = false, client_done = false, server_done = false;
         uint32_t servers_seen = 0;
@@ -78,6 +79,7 @@ class RelayWorld {
     void check_end();
     void check_session(const Session& session, std::span<const RelayEvent> events);
     void describe_sessions();
+    static bool never_accepted(const Session& session, std::span<const RelayEvent> events);
     static std::string name_of(const Session& session);
     void fail(const std::string& what);
     bool upgrades(const Session& session) const { return session.kind == Kind::websocket || session.kind == Kind::raw; }

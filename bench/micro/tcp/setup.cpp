@@ -67,8 +67,7 @@ void passive_setup(benchmark::State& state) {
     std::vector<uint64_t> syn_in, ack_in;
     if (cookies)  // never answered, and younger than a retransmission for the whole run
         while (table.size() < table.capacity())
-            table.on_syn({chunks, options, counters, secrets, budgets, now}, from_client(number++, wire::tcp_syn),
-                         0);
+            table.on_syn({chunks, options, counters, secrets, budgets, now}, from_client(number++, wire::tcp_syn), 0);
     for (auto _ : state) {
         now += 20;
         const Context ctx{chunks, options, counters, secrets, budgets, now};

@@ -29,6 +29,7 @@ void print(const char* name, const impair::Counters& counters) {
                                                        {"corrupted", counters.corrupted},
                                                        {"reordered", counters.reordered},
                                                        {"oversized", counters.oversized},
+                                                       {"wrong_vlan", counters.wrong_vlan},
                                                        {"missed", counters.missed},
                                                        {"send_refused", counters.send_refused},
                                                        {"late_us_max", counters.late_us_max}};
@@ -64,6 +65,9 @@ int main(int argc, char** argv) {
     app.add_option("--jitter-ms", jitter_ms, "at most, on top")->check(CLI::NonNegativeNumber);
     app.add_option("--mbit", megabits, "rate of each direction; 0: unlimited")->check(CLI::NonNegativeNumber);
     app.add_option("--queue-kib", queue_kib, "that wait before a limited line");
+    uint16_t vlan = 0;
+    app.add_option("--vlan", vlan, "802.1Q tag of every frame on b, which a knows nothing of")
+        ->check(CLI::Range(1, 4094));
     CLI11_PARSE(app, argc, argv);
     settings.delay_us = static_cast<uint64_t>(delay_ms * 1000);
     settings.jitter_us = static_cast<uint64_t>(jitter_ms * 1000);
@@ -75,7 +79,9 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, [](int) { stop = true; });
     prctl(PR_SET_TIMERSLACK, 1000);  // threads inherit it: departures keep their time within microseconds
     try {
-        impair::Path forth(settings, a, b, 0), back(settings, b, a, 1);
+        impair::Settings tagging = settings, untagging = settings;
+        tagging.vlan_out = untagging.vlan_in = vlan;
+        impair::Path forth(tagging, a, b, 0), back(untagging, b, a, 1);
         std::puts("ready");
         std::fflush(stdout);
         std::thread other([&] { back.run(stop); });

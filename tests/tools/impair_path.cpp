@@ -43,6 +43,7 @@ int open_interface(const std::string& name, uint16_t protocol) {
     const bool set =
         address.sll_ifindex != 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
         setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) == 0 &&
+        setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &on, sizeof on) == 0 &&
         setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on) == 0 &&
         setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &socket_buffer_bytes, sizeof socket_buffer_bytes) == 0 &&
         setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &socket_buffer_bytes, sizeof socket_buffer_bytes) == 0;
@@ -50,6 +51,17 @@ int open_interface(const std::string& name, uint16_t protocol) {
     const std::string reason = std::strerror(errno);
     close(fd);
     throw std::runtime_error(name + ": " + reason);
+}
+
+/// The VLAN id of a frame, whose tag the kernel takes out and tells beside it; 0 without a tag.
+uint16_t vlan_of(msghdr& message) {
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level != SOL_PACKET || part->cmsg_type != PACKET_AUXDATA) continue;
+        tpacket_auxdata data;
+        std::memcpy(&data, CMSG_DATA(part), sizeof data);
+        return (data.tp_status & TP_STATUS_VLAN_VALID) != 0 ? data.tp_vlan_tci & 0x0fff : 0;
+    }
+    return 0;
 }
 
 bool is_tcp(const uint8_t* frame, size_t length) {
@@ -99,19 +111,26 @@ void Path::wait(uint64_t now_ns) const {
 void Path::take_frames(uint64_t now_ns) {
     std::array<iovec, burst_frames> vectors;
     std::array<mmsghdr, burst_frames> messages{};
+    std::array<std::array<char, CMSG_SPACE(sizeof(tpacket_auxdata))>, burst_frames> beside;
     for (size_t i = 0; i < burst_frames; ++i) {
+        messages[i].msg_hdr.msg_control = beside[i].data();
+        messages[i].msg_hdr.msg_controllen = beside[i].size();
         vectors[i] = {buffers_[i].data(), frame_bytes};
         messages[i].msg_hdr.msg_iov = &vectors[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
     const int count = recvmmsg(in_, messages.data(), burst_frames, MSG_DONTWAIT | MSG_TRUNC, nullptr);
-    for (int i = 0; i < count; ++i)
-        on_frame(buffers_[static_cast<size_t>(i)].data(), messages[static_cast<size_t>(i)].msg_len, now_ns);
+    for (size_t i = 0; count > 0 && i < static_cast<size_t>(count); ++i)
+        on_frame(buffers_[i].data(), messages[i].msg_len, vlan_of(messages[i].msg_hdr), now_ns);
 }
 
 /// Each segment that the line takes has random numbers of its own: its fate does not hang on the fates before it.
-void Path::on_frame(const uint8_t* bytes, size_t length, uint64_t now_ns) {
+void Path::on_frame(const uint8_t* bytes, size_t length, uint16_t vlan, uint64_t now_ns) {
     ++counters_.frames_in;
+    if (vlan != settings_.vlan_in) {
+        ++counters_.wrong_vlan;
+        return;
+    }
     if (length > ethernet_frame_max) {
         ++counters_.oversized;
         return;
@@ -151,6 +170,11 @@ void Path::on_frame(const uint8_t* bytes, size_t length, uint64_t now_ns) {
         if (corrupted) {
             ++counters_.corrupted;
             frame[ethernet_header + bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+        }
+        if (settings_.vlan_out != 0) {
+            const uint8_t tag[] = {0x81, 0x00, static_cast<uint8_t>(settings_.vlan_out >> 8),
+                                   static_cast<uint8_t>(settings_.vlan_out)};
+            frame.insert(frame.begin() + ethernet_header - 2, std::begin(tag), std::end(tag));
         }
         if (held_back) {
             ++counters_.reordered;

@@ -29,12 +29,15 @@ struct Settings {
     uint64_t jitter_us = 0;            ///< up to this much more; frames keep their order
     uint64_t bits_per_second = 0;      ///< 0: unlimited
     uint64_t queue_bytes = 256 << 10;  ///< of a limited line; what arrives beyond is lost
+    uint16_t vlan_in = 0;              ///< only frames with this 802.1Q tag are carried, without it; 0: untagged ones
+    uint16_t vlan_out = 0;             ///< the tag that every frame leaves with; 0: none
 };
 
 struct Counters {
     uint64_t frames_in = 0, segments_in = 0, frames_out = 0, bytes_out = 0;
     uint64_t lost = 0, lost_in_bursts = 0, queue_drops = 0, duplicated = 0, corrupted = 0, reordered = 0;
     uint64_t oversized = 0;     ///< larger than Ethernet allows: the peer still segments or merges in its device
+    uint64_t wrong_vlan = 0;    ///< tagged otherwise than vlan_in
     uint64_t missed = 0;        ///< dropped by the kernel because the bridge was too slow
     uint64_t send_refused = 0;  ///< refused by the interface
     uint64_t late_us_max = 0;   ///< latest departure after its time
@@ -68,7 +71,7 @@ class Path {
 
     void wait(uint64_t now_ns) const;
     void take_frames(uint64_t now_ns);
-    void on_frame(const uint8_t* bytes, size_t length, uint64_t now_ns);
+    void on_frame(const uint8_t* bytes, size_t length, uint16_t vlan, uint64_t now_ns);
     void send_due(uint64_t now_ns);
     void count_missed();
 

@@ -115,10 +115,10 @@ def balancer_shares(readings):
 
 
 def idle_memory(system):
-    """Growth of the machine's memory from 1,000 relays to as many as every system can hold, without the generator's."""
+    """Growth of the memory that the kernel and the balancer hold, from 1,000 relays to as many as every system can have."""
     readings = []
     for connections in (IDLE_FROM, system.relays_max):
-        with system.generator.holding(connections, system.relays_open, HOLD_SECONDS) as process:
-            readings.append(min(memory.machine_memory() - memory.process_memory(process.pid) for _ in range(3)))
+        with system.generator.holding(connections, system.relays_open, HOLD_SECONDS):
+            readings.append(memory.held_by(system.lab.pids_in(system.lab.balancer)))
     grown = (readings[1] - readings[0]) / (system.relays_max - IDLE_FROM)
     return {"bytes_per_relay": grown, "limit": "load", "mistakes": {}}

@@ -199,15 +199,10 @@ PER_PROCESS = 12_500
 SETTLE_SECONDS = 5
 
 
-def idle_growth(lab, targets, counts, servers, dataplane=None):
-    """Opens idle connections up to each of `counts` in turn. Returns for each the memory of the machine without that of
-    clients' and servers' processes, which differs from round to round, and the dataplane's."""
+def idle_growth(lab, targets, counts, dataplane=None):
+    """Opens idle connections up to each of `counts` in turn. Returns for each the memory that the kernel and the balancer
+    hold, and the dataplane's by itself."""
     readings, loads, opened = [], [], 0
-
-    def measure():
-        own = sum(memory.process_memory(process.pid) for process in servers + [load.process for load in loads])
-        return memory.machine_memory() - own, memory.process_memory(dataplane.pid) if dataplane else 0
-
     for count in counts:
         while opened < count:
             part = min(PER_PROCESS, count - opened)
@@ -219,7 +214,7 @@ def idle_growth(lab, targets, counts, servers, dataplane=None):
                 raise millrace.Refused(f"only {up['upgraded']} of {part} connections came up")
             opened += part
         time.sleep(SETTLE_SECONDS)
-        readings.append(min(measure() for _ in range(3)))  # the lowest tells least of what else goes on
+        readings.append((memory.held_by(lab.pids_in(lab.balancer)), memory.process_memory(dataplane.pid) if dataplane else 0))
     for load in loads:
         load.result(stop=True)
     time.sleep(SETTLE_SECONDS)
@@ -230,7 +225,7 @@ def idle_memory(lab, arguments):
     counts = (1000, arguments.relays)
     for host in range(20, 40):
         lab.run_in(lab.clients, "ip", "address", "add", f"198.18.0.{host}/24", "dev", "mr-peer")
-    addresses, servers = start_echo_servers(lab, count=8)
+    addresses, _ = start_echo_servers(lab, count=8)
     # What the kernel sockets of clients and servers take is the same without Millrace between them: measured before and
     # after, when a first round has left the kernel's caches as later ones will find them.
     for namespace in (lab.clients, lab.servers):
@@ -241,7 +236,7 @@ def idle_memory(lab, arguments):
     def direct():
         lab.run_in(lab.balancer, "sh", "-c", "ip address add 198.18.0.1/24 dev mr-c; ip address add 198.18.1.1/24 dev mr-s;"
                    "echo 1 >/proc/sys/net/ipv4/ip_forward")
-        readings = idle_growth(lab, list(addresses.values()), counts, servers)
+        readings = idle_growth(lab, list(addresses.values()), counts)
         lab.run_in(lab.balancer, "sh", "-c", "ip address flush dev mr-c; ip address flush dev mr-s")
         return readings[1][0] - readings[0][0]
 
@@ -249,7 +244,7 @@ def idle_memory(lab, arguments):
     without = [direct()]
     config = millrace.interfaces(arguments.driver, relays_max=2 * arguments.relays)
     running = start_millrace(lab, config + millrace.listener() + millrace.backend(addresses), 8)
-    through = idle_growth(lab, [f"{net.BALANCER}:80"], counts, servers, running.dataplane)
+    through = idle_growth(lab, [f"{net.BALANCER}:80"], counts, running.dataplane)
     relay_record_bytes = running.ctl("status")["dataplane"]["relay_record_bytes"]
     running.stop()
     without.append(direct())

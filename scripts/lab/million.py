@@ -3,7 +3,7 @@ The load generator plays clients and servers over memif, without a kernel betwee
 sockets pass messages through the same dataplane, over AF_XDP.
 
 bytes_per_relay is seen from outside: how much the machine's memory in use grew from 1,000 relays on, huge pages included,
-without what the generator grew by, for each relay.
+without that of the generator and of whatever else runs, for each relay.
 """
 
 import argparse
@@ -61,7 +61,8 @@ class Scene:
     def __enter__(self):
         """Starts the neighbours: clients that exchange a message every 100 ms with an echoing server."""
         self.server = self.lab.start(self.lab.servers, WS_LOAD, "serve", "--listen", f"{net.SERVERS[0]}:{generator.PORT}",
-                                     stdout=subprocess.DEVNULL)
+                                     stdout=subprocess.PIPE)
+        self.server.stdout.readline()  # it listens
         self.neighbours = self.lab.start(
             self.lab.clients, WS_LOAD, "run", "--to", f"{net.BALANCER}:81", "--connections", str(NEIGHBOURS),
             "--interval-ms", "100", stdout=subprocess.PIPE, text=True)
@@ -98,9 +99,9 @@ class Scene:
         with open(f"/proc/{self.running.dataplane.pid}/status", encoding="ascii") as status:
             return int(re.search(r"^VmHWM:\s+(\d+)", status.read(), re.MULTILINE).group(1)) << 10
 
-    def outside(self, process):
-        """The machine's memory in use without the generator's: the lowest of three, which tells least of what else goes on."""
-        return min(memory.machine_memory() - memory.process_memory(process.pid) for _ in range(3))
+    def outside(self):
+        """What the machine gives to Millrace, the kernel's part included."""
+        return memory.held_by(self.lab.pids_in(self.lab.balancer))
 
     def holding(self, relays, seconds):
         return self.generator.holding(relays, lambda: self.tell("opening"), seconds + READING_SECONDS)
@@ -108,11 +109,11 @@ class Scene:
 
 def hold(lab, arguments):
     """Holds the relays and proves each of them alive."""
-    with Scene(lab, arguments) as scene, scene.holding(FIRST_RELAYS, 0) as process:
-        first = scene.outside(process)
+    with Scene(lab, arguments) as scene, scene.holding(FIRST_RELAYS, 0):
+        first = scene.outside()
     with Scene(lab, arguments) as scene:
         with scene.holding(arguments.relays, arguments.hold) as process:
-            outside, inside, until = scene.outside(process), scene.dataplane_memory(), time.monotonic() + arguments.hold
+            outside, inside, until = scene.outside(), scene.dataplane_memory(), time.monotonic() + arguments.hold
             own = memory.process_memory(process.pid)
             while time.monotonic() < until:
                 scene.tell("holding")

@@ -157,6 +157,10 @@ class Lab:
         """Runs a command inside one of the namespaces to its end and returns what it printed."""
         return run("ip", "netns", "exec", namespace, *argv)
 
+    def pids_in(self, namespace):
+        """The processes inside one of the namespaces."""
+        return [int(pid) for pid in run("ip", "netns", "pids", namespace).split()]
+
     @contextlib.contextmanager
     def inside(self, namespace):
         """Sockets that this thread opens in the block belong to the namespace, for as long as they live."""

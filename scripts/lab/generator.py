@@ -2,8 +2,10 @@
 whatever listens behind a pair of memif sockets or of virtual cables."""
 
 import contextlib
+import itertools
 import subprocess
 import time
+from dataclasses import dataclass
 
 from lab import load, millrace
 
@@ -16,15 +18,24 @@ def address_range(network, first, count):
     return f"{network}.{first}-{network}.{first + count - 1}"
 
 
-class Generator:
-    """`interfaces` are those of the clients and of the servers, as millrace-load takes them; `target` is the balancer."""
+@dataclass
+class Held:
+    """Idle relays that are held: the generator that does, and, when it has ended, its result."""
+    process: subprocess.Popen
+    result: dict | None = None
 
-    def __init__(self, lab, namespace, interfaces, clients, servers, target, core=1):
+
+class Generator:
+    """`interfaces` are those of the clients and of the servers, or the one of both, as millrace-load takes them;
+    `targets` is the balancer."""
+
+    def __init__(self, lab, namespace, interfaces, clients, servers, *targets, core=1, ports=str(PORT)):
         self.lab, self.namespace = lab, namespace
         self.arguments = [
-            "--role", "both", "--core", str(core), "--client-interface", interfaces[0], "--server-interface", interfaces[1],
+            "--role", "both", "--core", str(core), "--client-interface", interfaces[0],
+            *(("--server-interface", interfaces[1]) if len(interfaces) > 1 else ()),
             "--client-addresses", clients, "--client-prefix", "24", "--server-addresses", servers, "--server-prefix", "24",
-            "--server-port", str(PORT), "--target", target]
+            "--server-port", ports, *itertools.chain(*(("--target", target) for target in targets))]
         self.commands = {}  # the last command line of each workload, without the paths of this machine
 
     def start(self, workload, **options):
@@ -51,7 +62,7 @@ class Generator:
 
     @contextlib.contextmanager
     def holding(self, connections, relays_open, seconds):
-        """Idle relays, all open while the block runs, which must end within so many seconds; gives the process. At the
+        """Idle relays, all open while the block runs, which must end within so many seconds; gives them as Held. At the
         end every one of them is proven alive. `relays_open()` tells how many the balancer has."""
         held = SETTLE_SECONDS + seconds
         process = self.start("idle", connections=connections, hold=held, timeout=600 + held)
@@ -63,10 +74,12 @@ class Generator:
                 raise millrace.Refused(f"not all of {connections} relays came up in time")
             time.sleep(0.2)
         time.sleep(SETTLE_SECONDS)
-        yield process
+        held_relays = Held(process)
+        yield held_relays
         if process.poll() is not None:
             raise millrace.Refused("the relays were not held for long enough")
-        alive = self.finish(process, 120 + held)["connections"]["proven_alive"]
+        held_relays.result = self.finish(process, 120 + held + connections / 10_000)
+        alive = held_relays.result["connections"]["proven_alive"]
         if alive != connections:
             raise millrace.Refused(f"only {alive} of {connections} idle relays were alive at the end")
 

@@ -4,6 +4,10 @@ sockets pass messages through the same dataplane, over AF_XDP.
 
 bytes_per_relay is seen from outside: how much the machine's memory in use grew from 1,000 relays on, huge pages included,
 without that of the generator and of whatever else runs, for each relay.
+
+With --latency instead: pushes to 5,000 more relays beside them, first as fast as it goes, then at half of that rate, and
+at the same rate with dpdk-testpmd in Millrace's place, which only puts every packet back; what the pushes take longer
+through Millrace is its own latency.
 """
 
 import argparse
@@ -17,15 +21,18 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import generator, memory, millrace, net  # noqa: E402  (the line above finds them)
+from lab import generator, memory, millrace, net, testpmd  # noqa: E402  (the line above finds them)
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 FIRST_RELAYS = 1000  # whose memory is not counted
-PER_ADDRESS = 40_000  # connections of one client's address, and of one address of the balancer to one server
+PER_ADDRESS = 44_000  # connections of one client's address, and of one address of the balancer to one server
 SERVERS = 32
 NEIGHBOURS = 20
 TELL_SECONDS = 10  # from one line to the next where there is no terminal
 READING_SECONDS = 10  # that reading the machine's memory may take
+PUSHED_TO = 5000      # relays beside the idle ones
+PUSH_SECONDS = 10
+PUSH_BYTES = 128
 KEEPALIVE = '{table}\nidle = "5m"\ninterval = "1m"\ncount = 4\n'
 
 
@@ -43,36 +50,54 @@ def config(lab, relays, sources, driver):
         millrace.backend({"neighbour": f"{net.SERVERS[0]}:9000"}, "neighbours", health=None)))
 
 
+def clients_of(relays):
+    return generator.address_range("198.19.0", 10, math.ceil(relays / PER_ADDRESS))
+
+
+def start_pushes(source, relays, rate):
+    return source.start("push", connections=relays, subset=PUSHED_TO, size=PUSH_BYTES, rate=rate, seconds=PUSH_SECONDS)
+
+
+def busy_share(before, after):
+    """Of a worker's time between two of its readings."""
+    worked, idle = (sum(after[f"{what}_cycles_total"] - before[f"{what}_cycles_total"] for what in kinds)
+                    for kinds in (("busy", "device"), ("idle",)))
+    return worked / (worked + idle)
+
+
 class Scene:
     """A Millrace with its neighbours on kernel sockets, and the generator beside it; a new one for each part, so that no
     part begins with what another left."""
 
-    def __init__(self, lab, arguments):
-        self.lab, self.relays = lab, arguments.relays
+    def __init__(self, lab, arguments, neighbours=NEIGHBOURS):
+        self.lab, self.relays, self.neighbour_count = lab, arguments.relays, neighbours
         sources = math.ceil(self.relays / (PER_ADDRESS * SERVERS))
-        clients = math.ceil(self.relays / PER_ADDRESS)
         self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver)).start()
         self.running.wait_running()
         self.generator = generator.Generator(
             lab, lab.clients, [f"memif:{socket},client" for socket in millrace.memif_sockets(lab)],
-            generator.address_range("198.19.0", 10, clients), generator.address_range("198.19.1", 100, SERVERS), "198.19.0.1:80")
+            clients_of(self.relays), generator.address_range("198.19.1", 100, SERVERS), "198.19.0.1:80")
+        self.neighbours = self.server = None
         self.told_at = 0.0
 
     def __enter__(self):
         """Starts the neighbours: clients that exchange a message every 100 ms with an echoing server."""
+        if not self.neighbour_count:
+            return self
         self.server = self.lab.start(self.lab.servers, WS_LOAD, "serve", "--listen", f"{net.SERVERS[0]}:{generator.PORT}",
                                      stdout=subprocess.PIPE)
         self.server.stdout.readline()  # it listens
         self.neighbours = self.lab.start(
-            self.lab.clients, WS_LOAD, "run", "--to", f"{net.BALANCER}:81", "--connections", str(NEIGHBOURS),
+            self.lab.clients, WS_LOAD, "run", "--to", f"{net.BALANCER}:81", "--connections", str(self.neighbour_count),
             "--interval-ms", "100", stdout=subprocess.PIPE, text=True)
         upgraded = json.loads(self.neighbours.stdout.readline())["upgraded"]
-        if upgraded != NEIGHBOURS:
-            raise millrace.Refused(f"only {upgraded} of {NEIGHBOURS} neighbours on kernel sockets came up")
+        if upgraded != self.neighbour_count:
+            raise millrace.Refused(f"only {upgraded} of {self.neighbour_count} neighbours on kernel sockets came up")
         return self
 
     def __exit__(self, *_):
-        self.lab.stop(self.neighbours, self.server, self.running.dataplane, self.running.control)
+        neighbours = [self.neighbours, self.server] if self.neighbour_count else []
+        self.lab.stop(*neighbours, self.running.dataplane, self.running.control)
 
     def end_neighbours(self):
         """What became of their messages."""
@@ -81,7 +106,7 @@ class Scene:
 
     def relays_open(self):
         """Those of the generator."""
-        return sum(worker["stats"]["relays_open"] for worker in self.running.workers()) - NEIGHBOURS
+        return self.running.stats()["relays_open"] - self.neighbour_count
 
     def tell(self, what):
         """One line that is written over, on a terminal; elsewhere one now and then. Returns the relays that are open."""
@@ -106,21 +131,34 @@ class Scene:
     def holding(self, relays, seconds):
         return self.generator.holding(relays, lambda: self.tell("opening"), seconds + READING_SECONDS)
 
+    def push(self, rate):
+        """Pushes to some of the relays, all of which are there; returns the generator's result and the share of its time
+        that the dataplane's core worked."""
+        process = start_pushes(self.generator, self.relays, rate)
+        while process.poll() is None and self.tell("opening") < self.relays:
+            time.sleep(0.2)
+        time.sleep(PUSH_SECONDS / 4)
+        before = self.running.stats()
+        time.sleep(PUSH_SECONDS / 2)
+        share = busy_share(before, self.running.stats())
+        return self.generator.finish(process, PUSH_SECONDS + 60 + self.relays / 10_000), share
+
 
 def hold(lab, arguments):
     """Holds the relays and proves each of them alive."""
     with Scene(lab, arguments) as scene, scene.holding(FIRST_RELAYS, 0):
         first = scene.outside()
     with Scene(lab, arguments) as scene:
-        with scene.holding(arguments.relays, arguments.hold) as process:
+        with scene.holding(arguments.relays, arguments.hold) as held:
             outside, inside, until = scene.outside(), scene.dataplane_memory(), time.monotonic() + arguments.hold
-            own = memory.process_memory(process.pid)
+            own = memory.process_memory(held.process.pid)
             while time.monotonic() < until:
                 scene.tell("holding")
                 time.sleep(1)
             grown = scene.dataplane_memory() - inside
         return {
-            "relays": arguments.relays, "proven_alive": arguments.relays,
+            "relays": arguments.relays, "proven_alive": held.result["connections"]["proven_alive"],
+            "ramp_s": held.result["seconds"], "ramp_per_s": held.result["rate_per_s"],
             "bytes_per_relay": round((outside - first) / (arguments.relays - FIRST_RELAYS)),
             "generator_bytes_per_relay": round(own / arguments.relays), "hold_seconds": arguments.hold, "hold_growth_bytes": grown,
             "peak_rss_bytes": scene.dataplane_peak(), "hold_neighbours": scene.end_neighbours()}
@@ -129,7 +167,7 @@ def hold(lab, arguments):
 def bell(lab, arguments):
     """One push to every relay at one moment."""
     with Scene(lab, arguments) as scene:
-        process = scene.generator.start("bell", connections=arguments.relays)
+        process = scene.generator.start("bell", connections=arguments.relays, timeout=600)
         while process.poll() is None:
             scene.tell("bell")
             time.sleep(0.5)
@@ -137,6 +175,47 @@ def bell(lab, arguments):
         return {"bell_received": result["messages"]["received"], "bell_drain_s": result["bell_drain_s"],
                 "bell_mistakes": generator.mistakes(result), "bell_generator_busy": result["generator"]["busy_share"],
                 "bell_neighbours": scene.end_neighbours()}
+
+
+def pushed(result, busy=None):
+    """What is told of a run of pushes."""
+    latency = {name: result["latency_us"][name] for name in ("p50", "p99", "p99.9")}
+    return {"rate_per_s": result["rate_per_s"], "latency_us": latency, "generator_busy": result["generator"]["busy_share"],
+            "mistakes": generator.mistakes(result), **({} if busy is None else {"busy": round(busy, 3)})}
+
+
+def latency(lab, arguments):
+    """How much longer pushes take through Millrace than through a bare forwarder, at half the rate that it was seen to
+    carry."""
+    relays = arguments.relays = arguments.relays + PUSHED_TO
+    with Scene(lab, arguments, neighbours=0) as scene:
+        most = pushed(*scene.push(0))
+    half = round(most["rate_per_s"] / 2)
+    with Scene(lab, arguments, neighbours=0) as scene:
+        through = pushed(*scene.push(half))
+    bare = pushed(push_back(lab, relays, half))
+    added = {name: through["latency_us"][name] - bare["latency_us"][name] for name in bare["latency_us"]}
+    return {"idle_relays": relays - PUSHED_TO, "pushed_to": PUSHED_TO, "saturation": most, "through_millrace": through,
+            "bare_memif": bare, "added_latency_us": added}
+
+
+def push_back(lab, relays, rate):
+    """The same pushes between one client's and one server's address, as many as either meets with Millrace between, on one
+    memif whose other end puts every packet back."""
+    socket = os.path.join(lab.directory, "bare.memif")
+    forwarder = testpmd.Testpmd(lab, lab.balancer, "bare", 0, 1, [testpmd.memif_device(0, socket, "server")])
+    forwarder.command("start")
+    last = generator.PORT + math.ceil(relays / PER_ADDRESS) - 1
+    targets = [f"198.19.0.1:{port}" for port in range(generator.PORT, last + 1)]
+    source = generator.Generator(lab, lab.clients, [f"memif:{socket},client"], "198.19.0.10", "198.19.0.1", *targets,
+                                 ports=f"{generator.PORT}-{last}")
+    result = source.finish(start_pushes(source, relays, rate), PUSH_SECONDS + 120 + relays / 5_000)
+    lab.stop(forwarder.process)
+    return result
+
+
+def pushes_reached(result):
+    return not any(result[part]["mistakes"] for part in ("saturation", "through_millrace", "bare_memif"))
 
 
 def reached(result):
@@ -150,6 +229,7 @@ def main():
     parser.add_argument("--relays", type=int, default=1_000_000, help="how many (default 1,000,000)")
     parser.add_argument("--hold", type=int, default=30, help="seconds to hold them (default 30)")
     parser.add_argument("--driver", default="af_xdp", choices=("af_xdp", "af_packet"), help="of the neighbours on kernel sockets")
+    parser.add_argument("--latency", action="store_true", help="measure the latency of pushes beside them instead")
     parser.add_argument("--json", action="store_true", help="end with the result as one JSON object")
     arguments = parser.parse_args()
     if not FIRST_RELAYS < arguments.relays <= 240 * PER_ADDRESS:
@@ -157,7 +237,10 @@ def main():
     millrace.leave_cores({0})
     with net.Lab() as lab:
         try:
-            result = {**hold(lab, arguments), **bell(lab, arguments)}
+            if arguments.latency:
+                result = latency(lab, arguments)
+            else:
+                result = {**hold(lab, arguments), **bell(lab, arguments)}
         except (millrace.Refused, RuntimeError, OSError) as error:
             lab.keep_directory = True
             print(f"\nscripts/million: {error}\nThe logs are in {lab.directory}", file=sys.stderr)
@@ -167,7 +250,7 @@ def main():
     print()
     if arguments.json:
         print(json.dumps(result))
-    return 0 if reached(result) else 1
+    return 0 if (pushes_reached if arguments.latency else reached)(result) else 1
 
 
 if __name__ == "__main__":

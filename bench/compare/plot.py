@@ -51,7 +51,7 @@ def bars(title, unit, rows):
         parts += [f'<rect {bar} fill="url(#hatch)"/>'] if marked else []
         parts += [line(x, floor - lowest * scale, x, floor - highest * scale), text(x, floor + 18, label),
                   text(x, min(y, floor - highest * scale) - 5, short(median))]
-    parts += [line(LEFT, floor, right, floor), text(LEFT, HEIGHT - 8, unit + "; hatched: the generator was at its limit", "start")]
+    parts += [line(LEFT, floor, right, floor), text(LEFT, HEIGHT - 8, unit + "; hatched: only the generator was at its limit", "start")]
     return document(title, parts)
 
 

@@ -6,7 +6,7 @@ import statistics
 
 import plot
 
-MARK = "†"  # on a cell that the generator limited
+MARK = "†"  # on a cell that the generator limited, and not the balancer as well
 
 
 def number(value):
@@ -15,10 +15,10 @@ def number(value):
 
 
 def cell(results, workload, system):
-    """The good samples of one cell, with what limited them: "generator" if it was at its limit in any."""
+    """The good samples of one cell, what limited most of them, and whether in any it was the generator alone."""
     samples = [sample for sample in results["samples"].get(workload.key, {}).get(system, []) if "error" not in sample]
     limits = [sample["limit"] for sample in samples]
-    return samples, max(set(limits), key=limits.count) if limits else None, any("generator" in limit for limit in limits)
+    return samples, max(set(limits), key=limits.count) if limits else None, "generator" in limits
 
 
 def values(samples, name):
@@ -64,7 +64,7 @@ def page(results, work):
         f"{machine['mhz']} MHz{', virtual' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
         f"{machine['system']}, DPDK {machine['dpdk']}.", "",
         f"`{results['command']}`: {results['rounds']} interleaved rounds of {results['seconds']:g} s; median (lowest – highest). "
-        f"\"balancer\" or \"generator\" after a figure: that side's core was at its limit. {MARK}: the generator was, so the "
+        f"\"balancer\" or \"generator\" after a figure: that side's core was at its limit. {MARK}: only the generator was, so the "
         "balancer might have done more, and no claim is made.", "",
         table(results, work), "",
         "Bare device, packets a second that one core receives and sends again (dpdk-testpmd): " +

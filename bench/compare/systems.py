@@ -11,6 +11,7 @@ from lab import generator, millrace, net
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORE = 0
 GENERATOR_CORE = 1
+ON_CORE = ("taskset", "-c", str(CORE))  # HAProxy's cpu-map alone leaves it where it was started
 PORT = 80
 FILES_MAX = 20_000  # that a process may open here
 SERVER_COUNT, CLIENT_COUNT = 8, 64
@@ -28,7 +29,7 @@ class System:
         clients, servers = self.networks
         self.generator = generator.Generator(
             lab, lab.generator, self.generator_interfaces(), generator.address_range(clients, 10, CLIENT_COUNT),
-            generator.address_range(servers, 11, SERVER_COUNT), f"{clients}.1:{PORT}", GENERATOR_CORE)
+            generator.address_range(servers, 11, SERVER_COUNT), f"{clients}.1:{PORT}", core=GENERATOR_CORE)
 
     def generator_interfaces(self):
         """The other ends of the two cables, as the generator takes them."""
@@ -94,11 +95,11 @@ class KernelBalancer(System):
         return established.count("\n") // 2
 
     def readings(self):
+        """In hundredths of a second. The kernel measures when a core was idle, but only samples what else it did."""
+        now = time.monotonic() * 100
         with open("/proc/stat", encoding="ascii") as file:
-            user, nice, system, idle, wait, irq, softirq = \
-                map(int, re.search(rf"^cpu{CORE} (.*)", file.read(), re.MULTILINE).group(1).split()[:7])
-        busy = user + nice + system + irq + softirq
-        return {"busy": busy, "all": busy + idle + wait}
+            idle, wait = map(int, re.search(rf"^cpu{CORE} (.*)", file.read(), re.MULTILINE).group(1).split()[3:5])
+        return {"busy": now - idle - wait, "all": now}
 
 
 class Nginx(KernelBalancer):
@@ -110,7 +111,7 @@ class Nginx(KernelBalancer):
                                   connections=FILES_MAX * 11 // 10, servers=servers,
                                   directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
         with self.log() as log:
-            return self.lab.start(self.lab.balancer, "/usr/sbin/nginx", "-e", "stderr", "-c", path, stdout=log, stderr=log)
+            return self.lab.start(self.lab.balancer, *ON_CORE, "/usr/sbin/nginx", "-e", "stderr", "-c", path, stdout=log, stderr=log)
 
     def version(self):
         return net.run("sh", "-c", "/usr/sbin/nginx -v 2>&1").split("/", 1)[1].strip()
@@ -124,7 +125,7 @@ class HAProxy(KernelBalancer):
         path = self.configuration("haproxy.cfg", core=CORE, relays_max=self.relays_max, servers=servers,
                                   directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
         with self.log() as log:
-            return self.lab.start(self.lab.balancer, "/usr/sbin/haproxy", "-db", "-f", path, stdout=log, stderr=log)
+            return self.lab.start(self.lab.balancer, *ON_CORE, "/usr/sbin/haproxy", "-db", "-f", path, stdout=log, stderr=log)
 
     def version(self):
         return net.run("/usr/sbin/haproxy", "-v").split()[2]
@@ -134,12 +135,13 @@ class MillraceSystem(System):
     """Control and dataplane; its work is the dataplane's useful cycles, those in the device's calls included."""
 
     running = None
+    relays_max = 100_000  # no files to run out of; the more, the less does it matter what else the kernel gave back meanwhile
 
     def interfaces(self):
         raise NotImplementedError
 
     def start(self):
-        config = millrace.dataplane((CORE,), "0s", relays_max=200_000, chunk_memory="1GiB") + self.interfaces() + \
+        config = millrace.dataplane((CORE,), "0s", relays_max=2 * self.relays_max, chunk_memory="1GiB") + self.interfaces() + \
             millrace.listener(port=PORT) + millrace.backend(self.servers(), health=None)
         self.running = millrace.Millrace(self.lab, config, cores=(CORE,)).start()
         self.running.wait_running()
@@ -151,10 +153,10 @@ class MillraceSystem(System):
         return net.run("git", "-C", millrace.ROOT, "describe", "--always", "--dirty").strip()
 
     def relays_open(self):
-        return sum(worker["stats"]["relays_open"] for worker in self.running.workers())
+        return self.running.stats()["relays_open"]
 
     def readings(self):
-        stats = self.running.workers()[0]["stats"]
+        stats = self.running.stats()
         stack, device, idle = (stats[f"{what}_cycles_total"] for what in ("busy", "device", "idle"))
         return {"busy": stack + device, "all": stack + device + idle, "device": device}
 

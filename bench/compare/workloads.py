@@ -12,7 +12,7 @@ from lab.generator import mistakes
 
 SATURATED = 0.95  # of a core's time in useful work
 READ_EVERY_SECONDS = 0.5
-HOLD_SECONDS = 5
+HOLD_SECONDS = 3  # that reading the machine's memory may take
 IDLE_FROM = 1000  # relays; the memory of the first ones is not counted
 
 
@@ -115,7 +115,7 @@ def balancer_shares(readings):
 
 
 def idle_memory(system):
-    """Growth of the memory that the kernel and the balancer hold, from 1,000 relays to as many as every system can have."""
+    """Growth of the memory that the kernel and the balancer hold, from 1,000 relays to as many as the system can have."""
     readings = []
     for connections in (IDLE_FROM, system.relays_max):
         with system.generator.holding(connections, system.relays_open, HOLD_SECONDS):

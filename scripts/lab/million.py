@@ -37,17 +37,19 @@ KEEPALIVE = '{table}\nidle = "5m"\ninterval = "1m"\ncount = 4\n'
 
 
 def config(lab, relays, sources, driver):
-    """Two listeners: port 80 for the generator behind memif, port 81 for the neighbours on kernel sockets."""
+    """A listener at port 80 for the generator behind memif and, with a driver, one at port 81 for the neighbours on kernel
+    sockets."""
     servers = {f"memif-{i}": f"198.19.1.{100 + i}:{generator.PORT}" for i in range(SERVERS)}
     own = ", ".join(f'{{ address = "{address}" }}' for address in millrace.memif_sources(sources))
     backend = millrace.backend(servers, "memif", health=None, more=f'idle_timeout = "2d"\nsources = [{own}]')
+    neighbours = (
+        millrace.cable_interfaces(driver), millrace.listener("neighbours", 81, "neighbours"),
+        millrace.backend({"neighbour": f"{net.SERVERS[0]}:9000"}, "neighbours", health=None)) if driver else ()
     return "".join((
-        millrace.interfaces(driver, idle_sleep="0s", relays_max=relays + 20_000, chunk_memory="4GiB"),
+        millrace.dataplane((0,), idle_sleep="0s", relays_max=relays + 20_000, chunk_memory="4GiB"),
         millrace.memif_interfaces(lab, sources=sources),
         millrace.listener(backend="memif", more='idle_timeout = "2d"\n' + KEEPALIVE.format(table="[listener.keepalive]")),
-        millrace.listener("neighbours", 81, "neighbours"),
-        backend, KEEPALIVE.format(table="[backend.keepalive]"),
-        millrace.backend({"neighbour": f"{net.SERVERS[0]}:9000"}, "neighbours", health=None)))
+        backend, KEEPALIVE.format(table="[backend.keepalive]"), *neighbours))
 
 
 def clients_of(relays):
@@ -72,7 +74,7 @@ class Scene:
     def __init__(self, lab, arguments, neighbours=NEIGHBOURS):
         self.lab, self.relays, self.neighbour_count = lab, arguments.relays, neighbours
         sources = math.ceil(self.relays / (PER_ADDRESS * SERVERS))
-        self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver)).start()
+        self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver if neighbours else None)).start()
         self.running.wait_running()
         self.generator = generator.Generator(
             lab, lab.clients, [f"memif:{socket},client" for socket in millrace.memif_sockets(lab)],

@@ -12,7 +12,7 @@ from lab.generator import mistakes
 
 SATURATED = 0.95  # of a core's time in useful work
 READ_EVERY_SECONDS = 0.5
-HOLD_SECONDS = 3  # that reading the machine's memory may take
+HOLD_SECONDS = 4  # that reading the machine's memory may take
 IDLE_FROM = 1000  # relays; the memory of the first ones is not counted
 
 

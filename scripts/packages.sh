@@ -4,7 +4,7 @@
 # To build and to run the demo. libdpdk-dev brings every DPDK library and driver.
 build_packages=(
     g++ meson ninja-build pkg-config
-    libdpdk-dev libssl-dev libcap-ng-dev
+    libdpdk-dev libipsec-mb-dev libssl-dev libcap-ng-dev
     libtomlplusplus-dev libcli11-dev nlohmann-json3-dev libcpp-httplib-dev libspdlog-dev libgtest-dev
     iproute2 ethtool python3 python3-websockets
 )

@@ -1,0 +1,45 @@
+// What stays of a TLS connection when its handshake is done: the keys of both directions, 256 bytes of plain data in an
+// array of the shard's region, on pages that core dumps leave out. The worker that owns the relay is the only one to
+// touch it. All zero: no connection. TLS 1.3 keeps the secrets, too, from which the next keys come (RFC 8446 §7.2).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+#include "tls/record/suite.h"
+
+namespace millrace::tls {
+
+/// One direction. `iv`: in TLS 1.3, and with ChaCha20-Poly1305 in TLS 1.2, what the sequence number is XORed into. With
+/// AES-GCM in TLS 1.2 four bytes of salt and, as a big-endian number, the explicit nonce of record 0, to which the
+/// sequence number is added (RFC 5288 §3 leaves the choice to the sender).
+struct Direction {
+    std::array<uint8_t, key_bytes_max> key;
+    std::array<uint8_t, nonce_bytes> iv;
+    uint32_t reserved;
+    uint64_t sequence;  ///< of the next record under this key; stored before the record is sealed, and never goes back
+};
+
+struct Slot {
+    Direction read;
+    Direction write;
+    std::array<uint8_t, hash_bytes_max> read_secret;  ///< TLS 1.3 only
+    std::array<uint8_t, hash_bytes_max> write_secret;
+    Version version;
+    Suite suite;
+    uint8_t flags;
+    uint8_t reserved[45];
+};
+static_assert(sizeof(Slot) == 256 && std::is_trivially_copyable_v<Slot> && std::is_standard_layout_v<Slot>);
+static_assert(sizeof(Direction) == 56);
+
+/// Slot::flags
+inline constexpr uint8_t close_notify_sent = 0x01;
+inline constexpr uint8_t close_notify_received = 0x02;
+inline constexpr uint8_t key_update_owed = 0x04;  ///< the peer asked for one (update_requested)
+
+/// Overwrites keys and secrets in a way that no compiler leaves out.
+void wipe(Slot& slot);
+
+}  // namespace millrace::tls

@@ -12,7 +12,6 @@ enum class Alert : uint8_t {
     record_overflow = 22,
     illegal_parameter = 47,
     decode_error = 50,
-    internal_error = 80,
     user_canceled = 90,
     no_renegotiation = 100,
 };

@@ -1,6 +1,7 @@
 #include "tls/record/key_schedule.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace millrace::tls {
@@ -33,9 +34,17 @@ void update_traffic_keys(Crypto& crypto, Suite suite, std::span<uint8_t> secret,
     std::array<uint8_t, hash_bytes_max> next;
     const std::span<uint8_t> part = std::span(next).first(hash_bytes(suite));
     expand_label(crypto, suite, secret.first(part.size()), "traffic upd", part);
+    Direction keys;
+    set_traffic_keys(crypto, suite, part, keys);
+    // In an order that never lets a number be used twice under one key, wherever the process is ended: the sequence
+    // number goes back only when the key that it belonged to is gone.
     std::ranges::copy(part, secret.begin());
+    direction.key = keys.key;
+    direction.iv = keys.iv;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    direction.sequence = 0;
     explicit_bzero(next.data(), next.size());
-    set_traffic_keys(crypto, suite, secret.first(part.size()), direction);
+    explicit_bzero(&keys, sizeof keys);
 }
 
 void wipe(Slot& slot) {

@@ -85,7 +85,7 @@ Opened strip_padding(const uint8_t* inner, size_t length) {
     return {.valid = true, .alert = {}, .type = ContentType{inner[length - 1]}, .length = length - 1};
 }
 
-Opened judge(const Opened& opened) {
+Opened check(const Opened& opened) {
     if (opened.length > payload_bytes_max) return refused(Alert::record_overflow);
     const bool data = opened.type == ContentType::application_data;
     const bool control = opened.type == ContentType::alert || opened.type == ContentType::handshake;
@@ -131,7 +131,7 @@ Opened open(Crypto& crypto, Slot& slot, std::span<const uint8_t, record_header_b
     if (!crypto.open(slot.suite, direction.key.data(), nonce, associated.bytes(), rest, tag, out))
         return refused(Alert::bad_record_mac);
     const Opened opened =
-        judge(slot.version == Version::tls13
+        check(slot.version == Version::tls13
                   ? strip_padding(out, length)
                   : Opened{.valid = true, .alert = {}, .type = ContentType{header[0]}, .length = length});
     if (opened.valid) ++direction.sequence;

@@ -29,7 +29,13 @@ struct Slot {
     Version version;
     Suite suite;
     uint8_t flags;
-    uint8_t reserved[45];
+    // Of what comes beside application data (post_handshake.h):
+    uint8_t fruitless;                      ///< records in a row that brought no application data
+    std::array<uint8_t, 4> message_header;  ///< of a handshake message that is not whole yet
+    uint8_t message_header_bytes;           ///< so much of it is there
+    uint8_t reserved[3];
+    uint32_t message_left;  ///< bytes of its body still to come
+    uint8_t reserved_too[32];
 };
 static_assert(sizeof(Slot) == 256 && std::is_trivially_copyable_v<Slot> && std::is_standard_layout_v<Slot>);
 static_assert(sizeof(Direction) == 56);
@@ -38,6 +44,7 @@ static_assert(sizeof(Direction) == 56);
 inline constexpr uint8_t close_notify_sent = 0x01;
 inline constexpr uint8_t close_notify_received = 0x02;
 inline constexpr uint8_t key_update_owed = 0x04;  ///< the peer asked for one (update_requested)
+inline constexpr uint8_t client_role = 0x08;      ///< the connection to a server: the peer may send tickets
 
 /// Overwrites keys and secrets in a way that no compiler leaves out.
 void wipe(Slot& slot);

@@ -1,0 +1,221 @@
+#include "tls/handshake/handshake.h"
+
+#include <algorithm>
+#include <openssl/err.h>
+
+#include "tls/handshake/key_block.h"
+#include "tls/record/key_schedule.h"
+#include "tls/record/record.h"
+
+namespace millrace::tls {
+namespace {
+
+constexpr std::string_view client_secret_label = "CLIENT_TRAFFIC_SECRET_0 ";
+constexpr std::string_view server_secret_label = "SERVER_TRAFFIC_SECRET_0 ";
+
+int digit(char c) {
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/// The secret of a line of the key log: behind the label and the client's random, in hexadecimal digits.
+std::vector<uint8_t> secret_of(std::string_view line) {
+    const std::string_view text = line.substr(line.rfind(' ') + 1);
+    std::vector<uint8_t> secret;
+    for (size_t i = 0; i + 1 < text.size(); i += 2)
+        secret.push_back(static_cast<uint8_t>(digit(text[i]) << 4 | digit(text[i + 1])));
+    return secret;
+}
+
+std::span<uint8_t> pending(BIO* bio) {
+    char* bytes = nullptr;
+    const long length = BIO_get_mem_data(bio, &bytes);
+    return {reinterpret_cast<uint8_t*>(bytes), static_cast<size_t>(length)};
+}
+
+void forget(std::vector<uint8_t>& secret) {
+    OPENSSL_cleanse(secret.data(), secret.size());
+    secret.clear();
+}
+
+}  // namespace
+
+Handshake::Handshake(const Context& context, const HandshakeSettings& settings)
+    : ssl_(SSL_new(context.get())),
+      in_(BIO_new(BIO_s_mem())),
+      out_(BIO_new(BIO_s_mem())),
+      is_server_(context.is_server()),
+      bytes_left_(settings.bytes_max) {
+    BIO_set_mem_eof_return(in_, -1);  // an empty one means: wait
+    SSL_set_bio(ssl_.get(), in_, out_);
+    SSL_set_app_data(ssl_.get(), this);
+    SSL_set_msg_callback_arg(ssl_.get(), this);
+    if (is_server_) {
+        SSL_set_accept_state(ssl_.get());
+    } else {
+        SSL_set_connect_state(ssl_.get());
+        if (!settings.server_name.empty()) {
+            SSL_set_tlsext_host_name(ssl_.get(), settings.server_name.c_str());
+            SSL_set1_host(ssl_.get(), settings.server_name.c_str());
+        }
+    }
+}
+
+Handshake::~Handshake() {
+    forget(client_secret_);
+    forget(server_secret_);
+}
+
+void Handshake::prepare(SSL_CTX* context) {
+    SSL_CTX_set_keylog_callback(context, on_key_log);
+    SSL_CTX_set_msg_callback(context, on_message);
+}
+
+void Handshake::on_key_log(const SSL* ssl, const char* line) {
+    static_cast<Handshake*>(SSL_get_app_data(ssl))->take_secret(line);
+}
+
+void Handshake::take_secret(std::string_view line) {
+    if (line.starts_with(client_secret_label)) client_secret_ = secret_of(line);
+    if (line.starts_with(server_secret_label)) server_secret_ = secret_of(line);
+}
+
+/// Counts the records that we seal under our application keys: tickets.
+void Handshake::on_message(int written, int, int type, const void* bytes, size_t, SSL*, void* self) {
+    auto* handshake = static_cast<Handshake*>(self);
+    if (handshake == nullptr || written == 0 || type != SSL3_RT_HEADER) return;
+    const bool data = *static_cast<const uint8_t*>(bytes) == static_cast<uint8_t>(ContentType::application_data);
+    const std::vector<uint8_t>& own = handshake->is_server_ ? handshake->server_secret_ : handshake->client_secret_;
+    if (data && !own.empty()) ++handshake->written_;
+}
+
+Handshake::State Handshake::step(Bytes in, std::vector<uint8_t>& out) {
+    if (state_ != State::under_way) return state_;
+    if (in.size() > bytes_left_) {
+        error_ = "the peer sent more than a handshake may take";
+        return state_ = State::failed;
+    }
+    bytes_left_ -= in.size();
+    ERR_clear_error();
+    BIO_write(in_, in.data(), static_cast<int>(in.size()));
+    const int outcome = SSL_do_handshake(ssl_.get());
+    take_output(out);
+    if (outcome == 1) return state_ = State::done;
+    if (SSL_get_error(ssl_.get(), outcome) == SSL_ERROR_WANT_READ) return state_;
+    error_ = take_openssl_error("the connection was closed");
+    return state_ = State::failed;
+}
+
+void Handshake::take_output(std::vector<uint8_t>& out) {
+    const std::span<uint8_t> bytes = pending(out_);
+    note_explicit_nonce(bytes);
+    out.insert(out.end(), bytes.begin(), bytes.end());
+    BIO_reset(out_);
+}
+
+/// OpenSSL begins its explicit nonces at random; the first is seen in our Finished, behind our change of the cipher.
+void Handshake::note_explicit_nonce(Bytes records) {
+    if (SSL_version(ssl_.get()) != TLS1_2_VERSION) return;
+    while (records.size() >= record_header_bytes) {
+        const size_t length = size_t{records[3]} << 8 | records[4];
+        const auto type = ContentType{records[0]};
+        records = records.subspan(record_header_bytes);
+        if (type == ContentType::handshake && cipher_changed_ && length >= explicit_nonce_.size())
+            std::copy_n(records.begin(), explicit_nonce_.size(), explicit_nonce_.begin());
+        cipher_changed_ = cipher_changed_ || type == ContentType::change_cipher_spec;
+        records = records.subspan(std::min(length, records.size()));
+    }
+}
+
+bool Handshake::suite(Suite& suite) const {
+    switch (SSL_CIPHER_get_cipher_nid(SSL_get_current_cipher(ssl_.get()))) {
+        case NID_aes_128_gcm:
+            suite = Suite::aes_128_gcm_sha256;
+            return true;
+        case NID_aes_256_gcm:
+            suite = Suite::aes_256_gcm_sha384;
+            return true;
+        case NID_chacha20_poly1305:
+            suite = Suite::chacha20_poly1305_sha256;
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& leftover) {
+    slot = {};
+    if (state_ != State::done || !suite(slot.suite)) return false;
+    slot.version = version();
+    if (!is_server_) slot.flags |= client_role;
+    if (slot.version == Version::tls13)
+        hand_over_tls13(crypto, slot);
+    else if (!hand_over_tls12(slot))
+        return false;
+    const std::span<uint8_t> rest = pending(in_);
+    leftover.assign(rest.begin(), rest.end());
+    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else the session can't be resumed
+    ssl_.reset();
+    return true;
+}
+
+void Handshake::hand_over_tls13(Crypto& crypto, Slot& slot) const {
+    const std::vector<uint8_t>& own = is_server_ ? server_secret_ : client_secret_;
+    const std::vector<uint8_t>& peers = is_server_ ? client_secret_ : server_secret_;
+    std::ranges::copy(own, slot.write_secret.begin());
+    std::ranges::copy(peers, slot.read_secret.begin());
+    set_traffic_keys(crypto, slot.suite, own, slot.write);
+    set_traffic_keys(crypto, slot.suite, peers, slot.read);
+    slot.write.sequence = written_;
+}
+
+bool Handshake::hand_over_tls12(Slot& slot) const {
+    std::array<uint8_t, SSL_MAX_MASTER_KEY_LENGTH> master;
+    std::array<uint8_t, SSL3_RANDOM_SIZE> server_random, client_random;
+    SSL_get_server_random(ssl_.get(), server_random.data(), server_random.size());
+    SSL_get_client_random(ssl_.get(), client_random.data(), client_random.size());
+    const size_t length = SSL_SESSION_get_master_key(SSL_get_session(ssl_.get()), master.data(), master.size());
+    Direction& client = is_server_ ? slot.read : slot.write;
+    Direction& server = is_server_ ? slot.write : slot.read;
+    const bool derived =
+        derive_key_block(slot.suite, Bytes(master).first(length), server_random, client_random, client, server);
+    OPENSSL_cleanse(master.data(), master.size());
+    if (slot.suite != Suite::chacha20_poly1305_sha256) std::ranges::copy(explicit_nonce_, slot.write.iv.begin() + 4);
+    slot.read.sequence = slot.write.sequence = 1;  // each side's Finished was number 0
+    return derived;
+}
+
+Version Handshake::version() const {
+    return SSL_version(ssl_.get()) == TLS1_3_VERSION ? Version::tls13 : Version::tls12;
+}
+
+std::string_view Handshake::cipher() const {
+    return SSL_get_cipher_name(ssl_.get());
+}
+
+std::string_view Handshake::group() const {
+    const long id = SSL_get_negotiated_group(ssl_.get());
+    const char* name = id == 0 ? nullptr : SSL_group_to_name(ssl_.get(), static_cast<int>(id));
+    return name == nullptr ? "" : name;
+}
+
+std::string_view Handshake::protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned length = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &length);
+    return {reinterpret_cast<const char*>(name), length};
+}
+
+bool Handshake::resumed() const {
+    return SSL_session_reused(ssl_.get()) == 1;
+}
+
+std::string Handshake::peer_subject() const {
+    const Owned<X509> certificate(SSL_get1_peer_certificate(ssl_.get()));
+    if (!certificate) return {};
+    const Owned<BIO> text(BIO_new(BIO_s_mem()));
+    X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate.get()), 0, XN_FLAG_RFC2253);
+    const std::span<uint8_t> bytes = pending(text.get());
+    return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace millrace::tls

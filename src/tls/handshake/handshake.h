@@ -1,0 +1,86 @@
+// One handshake in progress, either role: an SSL object of OpenSSL between two memory BIOs. Bytes of the peer go in,
+// bytes to send come out; when it is done, hand_over() gives what the record layer goes on with, and the object can be
+// freed. Runs on a crypto thread, one thread at a time; it allocates, and takes up to a millisecond a step.
+//
+//   under_way ── step() ──► done ── hand_over() ──► Slot + bytes that came behind the handshake
+//       └──────────────────► failed (what it has put out is an alert; error() says why)
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tls/handshake/context.h"
+#include "tls/handshake/openssl.h"
+#include "tls/record/crypto.h"
+#include "tls/record/slot.h"
+
+namespace millrace::tls {
+
+struct HandshakeSettings {
+    std::string server_name =
+        {};  ///< a client's: sent as SNI, and what the server's certificate must be for; may be empty
+    size_t bytes_max = size_t{64} << 10;  ///< that the peer may send until it is done
+};
+
+class Handshake {
+  public:
+    enum class State : uint8_t { under_way, done, failed };
+
+    Handshake(const Context& context, const HandshakeSettings& settings);
+    Handshake(const Handshake&) = delete;
+    Handshake& operator=(const Handshake&) = delete;
+    ~Handshake();
+
+    /// Goes on as far as the bytes reach, and appends what is to be sent to `out`. A client's first call has none.
+    State step(Bytes in, std::vector<uint8_t>& out);
+
+    State state() const { return state_; }
+    /// Why it failed, for the log; no bytes of the peer in it.
+    const std::string& error() const { return error_; }
+
+    /// Once done: fills the slot with keys and numbers, and gives the bytes behind the handshake, which are records
+    /// that nobody has opened yet, the last perhaps not whole. False when OpenSSL agreed on what can't be handed over.
+    /// The object is of no further use, and a later resumption stays possible.
+    bool hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& leftover);
+
+    // Once done, and until it is handed over:
+    Version version() const;
+    std::string_view cipher() const;    ///< OpenSSL's name
+    std::string_view group() const;     ///< of the key exchange; empty when it was resumed without one
+    std::string_view protocol() const;  ///< by ALPN, or empty
+    bool resumed() const;
+    std::string peer_subject() const;  ///< of the peer's certificate (RFC 2253), or empty
+
+    /// Installs the callbacks that handshakes need; Context does so for each SSL_CTX.
+    static void prepare(SSL_CTX* context);
+
+  private:
+    static void on_key_log(const SSL* ssl, const char* line);
+    static void on_message(int written, int version, int type, const void* bytes, size_t length, SSL* ssl, void* self);
+    void take_secret(std::string_view line);
+    void take_output(std::vector<uint8_t>& out);
+    void note_explicit_nonce(Bytes records);
+    bool suite(Suite& suite) const;
+    void hand_over_tls13(Crypto& crypto, Slot& slot) const;
+    bool hand_over_tls12(Slot& slot) const;
+
+    Owned<SSL> ssl_;
+    BIO* in_;  // the SSL object's own
+    BIO* out_;
+    bool is_server_;
+    State state_ = State::under_way;
+    size_t bytes_left_;
+    std::string error_;
+
+    // TLS 1.3: both application traffic secrets, and how many records we have sealed under ours.
+    std::vector<uint8_t> client_secret_, server_secret_;
+    uint64_t written_ = 0;
+    // TLS 1.2 with AES-GCM: the explicit nonce of our Finished, record 0 under the keys.
+    bool cipher_changed_ = false;
+    std::array<uint8_t, 8> explicit_nonce_{};
+};
+
+}  // namespace millrace::tls

@@ -1,0 +1,28 @@
+// OpenSSL's objects with owners, and its errors as text. Internal to handshake/.
+#pragma once
+
+#include <memory>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <string>
+
+namespace millrace::tls {
+
+struct OpensslFree {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+    void operator()(BIO* bio) const { BIO_free(bio); }
+    void operator()(X509* certificate) const { X509_free(certificate); }
+    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+    void operator()(EVP_KDF* kdf) const { EVP_KDF_free(kdf); }
+    void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
+};
+template <class Object>
+using Owned = std::unique_ptr<Object, OpensslFree>;
+
+/// The oldest error of this thread, without its numbers, and forgets the rest. `otherwise` when there is none.
+std::string take_openssl_error(const char* otherwise);
+
+}  // namespace millrace::tls

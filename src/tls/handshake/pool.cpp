@@ -1,0 +1,172 @@
+#include "tls/handshake/pool.h"
+
+#include <algorithm>
+#include <time.h>
+
+#include "tls/handshake/client_hello.h"
+
+namespace millrace::tls {
+namespace {
+
+uint64_t monotonic_ns() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+void add(std::atomic<uint64_t>& counter, uint64_t value) {
+    counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Pool::Pool(const Settings& settings) : workers_(settings.workers), threads_(settings.threads) {
+    MILLRACE_ASSERT(settings.threads > 0 && settings.seats > 0 && settings.seats <= 0xffff);
+    for (Worker& worker : workers_) {
+        for (uint32_t i = 0; i < settings.threads; ++i) worker.lanes.push_back(std::make_unique<Lane>(settings.seats));
+        for (uint32_t i = 0; i < settings.seats; ++i) worker.seats.push_back(std::make_unique<Seat>());
+        for (uint32_t i = settings.seats; i-- > 0;) worker.free.push_back(static_cast<uint16_t>(i));
+    }
+}
+
+Pool::~Pool() = default;
+
+void Pool::set_context(uint16_t context, std::shared_ptr<const Context> value) {
+    const std::lock_guard lock(contexts_mutex_);
+    if (contexts_.size() <= context) contexts_.resize(context + size_t{1});
+    contexts_[context] = std::move(value);
+}
+
+std::shared_ptr<const Context> Pool::context(uint16_t number) {
+    const std::lock_guard lock(contexts_mutex_);
+    return number < contexts_.size() ? contexts_[number] : nullptr;
+}
+
+std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t owner) {
+    std::vector<uint16_t>& free = workers_[worker].free;
+    if (free.empty()) return std::nullopt;
+    const uint16_t number = free.back();
+    free.pop_back();
+    Seat& seat = seat_of(worker, number);
+    seat.context = context;
+    seat.owner = owner;
+    return number;
+}
+
+size_t Pool::put(uint32_t worker, uint16_t number, Bytes bytes) {
+    Seat& seat = seat_of(worker, number);
+    MILLRACE_ASSERT(!seat.with_thread);
+    const size_t length = std::min(bytes.size(), seat.input.size() - seat.input_bytes);
+    std::copy_n(bytes.begin(), length, seat.input.begin() + static_cast<ptrdiff_t>(seat.input_bytes));
+    seat.input_bytes += length;
+    return length;
+}
+
+void Pool::submit(uint32_t worker, uint16_t number) {
+    Seat& seat = seat_of(worker, number);
+    MILLRACE_ASSERT(!seat.with_thread);
+    const bool cheap = seat.begun || seat.ending || offers_resumption(Bytes(seat.input).first(seat.input_bytes));
+    seat.with_thread = true;
+    seat.submitted_ns = monotonic_ns();
+    Lane& lane = lane_of(worker, number);
+    (cheap ? lane.cheap : lane.full).push(number);
+}
+
+std::optional<uint16_t> Pool::poll(uint32_t number) {
+    Worker& worker = workers_[number];
+    for (size_t i = 0; i < worker.lanes.size(); ++i) {
+        IndexRing& back = worker.lanes[worker.polled++ % worker.lanes.size()]->back;
+        while (const std::optional<uint16_t> seat = back.pop()) {
+            Seat& come = *worker.seats[*seat];
+            come.with_thread = false;
+            if (!come.closed) return seat;
+            if (come.ending)
+                release(number, *seat);
+            else
+                close(number, *seat);
+        }
+    }
+    return std::nullopt;
+}
+
+Pool::Answer Pool::answer(uint32_t worker, uint16_t number) const {
+    const Seat& seat = *workers_[worker].seats[number];
+    return {seat.owner, seat.state, seat.output, seat.slot, seat.leftover, seat.resumed};
+}
+
+void Pool::close(uint32_t worker, uint16_t number) {
+    Seat& seat = seat_of(worker, number);
+    seat.closed = true;
+    if (seat.with_thread) return;  // poll() goes on with it
+    if (!seat.begun) return release(worker, number);
+    seat.ending = true;  // OpenSSL's object is freed by who made it
+    submit(worker, number);
+}
+
+void Pool::release(uint32_t worker, uint16_t number) {
+    Seat& seat = seat_of(worker, number);
+    wipe(seat.slot);
+    seat.input_bytes = 0;
+    seat.closed = seat.ending = seat.begun = seat.resumed = false;
+    seat.state = Handshake::State::under_way;
+    workers_[worker].free.push_back(number);
+}
+
+uint32_t Pool::waiting(uint32_t worker) const {
+    uint32_t count = 0;
+    for (const auto& lane : workers_[worker].lanes) count += lane->cheap.size() + lane->full.size();
+    return count;
+}
+
+bool Pool::serve(uint32_t number) {
+    Thread& thread = threads_[number];
+    for (IndexRing Lane::*ring : {&Lane::cheap, &Lane::full}) {
+        for (size_t i = 0; i < workers_.size(); ++i) {
+            Worker& worker = workers_[thread.served++ % workers_.size()];
+            Lane& lane = *worker.lanes[number];
+            const std::optional<uint16_t> seat = (lane.*ring).pop();
+            if (!seat) continue;
+            step(thread, *worker.seats[*seat]);
+            lane.back.push(*seat);
+            return true;
+        }
+    }
+    return false;
+}
+
+void Pool::begin(Seat& seat) {
+    seat.begun = true;
+    const std::shared_ptr<const Context> used = context(seat.context);
+    if (used)
+        seat.handshake = std::make_unique<Handshake>(*used, HandshakeSettings{});
+    else
+        seat.state = Handshake::State::failed;
+}
+
+void Pool::step(Thread& thread, Seat& seat) {
+    const uint64_t start = monotonic_ns(), waited = start - seat.submitted_ns;
+    CryptoCounters& counters = thread.counters;
+    add(counters.waited_ns, waited);
+    if (waited > counters.waited_longest_ns.load(std::memory_order_relaxed)) counters.waited_longest_ns.store(waited);
+    seat.output.clear();
+    if (seat.ending) {
+        seat.handshake.reset();
+        seat.leftover.clear();
+    } else {
+        if (!seat.begun) begin(seat);
+        if (seat.handshake) seat.state = seat.handshake->step(Bytes(seat.input).first(seat.input_bytes), seat.output);
+        seat.input_bytes = 0;
+        if (seat.state == Handshake::State::done) {
+            seat.resumed = seat.handshake->resumed();
+            if (!seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover))
+                seat.state = Handshake::State::failed;
+        }
+        add(counters.steps, 1);
+        add(counters.done, seat.state == Handshake::State::done ? 1 : 0);
+        add(counters.resumed, seat.state == Handshake::State::done && seat.resumed ? 1 : 0);
+        add(counters.failed, seat.state == Handshake::State::failed ? 1 : 0);
+    }
+    add(counters.busy_ns, monotonic_ns() - start);
+}
+
+}  // namespace millrace::tls

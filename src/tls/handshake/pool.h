@@ -1,0 +1,136 @@
+// Handshakes beside the data path: a worker hands bytes to crypto threads and finds answers later, and waits for
+// nothing.
+//
+// A handshake in flight has a *seat*: memory for its input and its answer. A seat belongs to the worker or to a crypto
+// thread, never to both; it changes hands through rings that can't be full. The number of seats bounds the handshakes
+// in flight and their memory: a worker that gets none lets the client wait, or refuses it.
+//
+//   worker:   open ─ put ─ submit ──►┐                                ┌──► poll ─ answer() ─ put ─ submit … close
+//                                    ▼                                │
+//   thread:            cheap first, then full ones: OpenSSL's step ───┘
+//
+// Cheap are steps that need no private key: resumptions, the second flight of a client, ends. So a storm of fresh
+// clients delays only fresh clients.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "tls/handshake/handshake.h"
+#include "tls/handshake/index_ring.h"
+
+namespace millrace::tls {
+
+/// Bytes of the peer that one step takes at most; more than nearly every client's whole flight.
+inline constexpr size_t step_input_bytes_max = 4096;
+
+/// What a crypto thread has counted. Written by it alone, read by whoever wants to.
+struct CryptoCounters {
+    std::atomic<uint64_t> steps = 0, done = 0, resumed = 0, failed = 0;
+    std::atomic<uint64_t> busy_ns = 0;    ///< inside OpenSSL
+    std::atomic<uint64_t> waited_ns = 0;  ///< of all steps together, from submit to their beginning
+    std::atomic<uint64_t> waited_longest_ns = 0;
+};
+
+class Pool {
+  public:
+    struct Settings {
+        uint32_t workers = 1;
+        uint32_t threads = 1;
+        uint32_t seats = 1024;  ///< of each worker, at most 65,535
+    };
+
+    explicit Pool(const Settings& settings);
+    ~Pool();
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    /// What handshakes that begin from now on use in place of number `context`. From any thread but a worker's.
+    void set_context(uint16_t context, std::shared_ptr<const Context> value);
+
+    // ---- a worker's side; `worker` is its number
+
+    /// A seat for a new handshake. Nothing while all are taken.
+    std::optional<uint16_t> open(uint32_t worker, uint16_t context, uint64_t owner);
+    /// Adds bytes of the peer to the next step's input; returns how many had room. Only while the worker has the seat.
+    size_t put(uint32_t worker, uint16_t seat, Bytes bytes);
+    /// Gives the seat to its crypto thread.
+    void submit(uint32_t worker, uint16_t seat);
+
+    /// What a step has brought. Valid until submit() or close().
+    struct Answer {
+        uint64_t owner;
+        Handshake::State state;
+        Bytes output;      ///< to send, whatever the state
+        const Slot& slot;  ///< of a handshake that is done
+        Bytes leftover;    ///< likewise: records behind it
+        bool resumed;
+    };
+    /// A seat that has come back from its thread, or nothing. A seat that was closed meanwhile is not shown.
+    std::optional<uint16_t> poll(uint32_t worker);
+    Answer answer(uint32_t worker, uint16_t seat) const;
+    /// Ends the handshake, whoever has the seat.
+    void close(uint32_t worker, uint16_t seat);
+    /// Steps that wait for a crypto thread.
+    uint32_t waiting(uint32_t worker) const;
+
+    // ---- a crypto thread's side; `thread` is its number
+
+    /// One step. False when there was nothing to do.
+    bool serve(uint32_t thread);
+    const CryptoCounters& counters(uint32_t thread) const { return threads_[thread].counters; }
+
+  private:
+    struct Seat {
+        std::array<uint8_t, step_input_bytes_max> input;
+        size_t input_bytes = 0;
+        uint16_t context = 0;
+        uint64_t owner = 0;
+        uint64_t submitted_ns = 0;
+        bool with_thread = false;  // of the worker: it has given the seat away
+        bool closed = false;       // of the worker: nobody wants the answer
+        bool ending = false;       // of whoever has it: the next step only frees
+        Handshake::State state = Handshake::State::under_way;
+        bool resumed = false;
+        bool begun = false;
+        std::unique_ptr<Handshake> handshake;
+        std::vector<uint8_t> output, leftover;
+        Slot slot{};
+    };
+    /// What a worker and a thread have between them.
+    struct Lane {
+        explicit Lane(uint32_t seats) : cheap(seats), full(seats), back(seats) {}
+        IndexRing cheap, full, back;
+    };
+    struct Worker {
+        std::vector<std::unique_ptr<Seat>> seats;
+        std::vector<uint16_t> free;
+        std::vector<std::unique_ptr<Lane>> lanes;  // by thread
+        uint32_t polled = 0;                       // the lane that is looked at next
+    };
+    struct alignas(64) Thread {
+        Crypto crypto;
+        uint32_t served = 0;  // the worker that is served next
+        CryptoCounters counters;
+    };
+
+    Seat& seat_of(uint32_t worker, uint16_t seat) { return *workers_[worker].seats[seat]; }
+    Lane& lane_of(uint32_t worker, uint16_t seat) { return *workers_[worker].lanes[seat % threads_.size()]; }
+    std::shared_ptr<const Context> context(uint16_t number);
+    void step(Thread& thread, Seat& seat);
+    void begin(Seat& seat);
+    void release(uint32_t worker, uint16_t seat);
+
+    std::vector<Worker> workers_;
+    std::vector<Thread> threads_;
+    std::mutex contexts_mutex_;
+    std::vector<std::shared_ptr<const Context>> contexts_;
+};
+
+}  // namespace millrace::tls

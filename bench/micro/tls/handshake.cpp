@@ -7,7 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "../../../tests/unit/tls/handshake/pki.h"
+#include "tests/unit/tls/handshake/pki.h"
 
 namespace millrace::tls {
 namespace {

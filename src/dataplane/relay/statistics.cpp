@@ -90,7 +90,7 @@ constexpr Row rows[] = {
     TCP_TOTAL(spurious_recoveries, "times"),
     TCP_TOTAL(duplicate_sacks_in, "segments"),
     TCP_TOTAL(ecn_reductions, "times"),
-    TCP_TOTAL(sack_searches_skipped, "segments"),
+    TCP_TOTAL(sack_searches_cut, "segments"),
     TCP_TOTAL(reneged, "times"),
     TCP_TOTAL(window_probes, "segments"),
     TCP_TOTAL(connections_timed_out, "connections"),

@@ -39,7 +39,7 @@ void on_fin_acknowledged(Endpoint ep, Events& events) {
 }
 
 void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment, Events& events) {
-    const Seq ack{segment.ack};
+    const Seq ack{segment.ack}, una_before = ep.hot.snd_una;
     const uint32_t flight_before = in_flight(ep.hot);
     const uint32_t bytes = ack - ep.hot.snd_una;
     const bool fin_acked = ep.hot.has(flag_fin_sent) && ack == ep.hot.snd_nxt;
@@ -53,7 +53,7 @@ void on_new_ack(const Context& ctx, Endpoint ep, const wire::TcpSegment& segment
         events.bits |= event_acked;
         events.acked += payload;
     }
-    const AckedNow acked{bytes, flight_before, send_queue_release(ctx, ep, fack)};
+    const AckedNow acked{bytes, flight_before, send_queue_release(ctx, ep, una_before, fack)};
     uint32_t rtt_us = acked.released.rtt_us;
     if (rtt_us == 0 && ep.hot.has(flag_timestamps)) rtt_us = rtt_from_echo(ctx, ep, segment.options.ts_echo);
     if (rtt_us != 0) rtt_sample(ep, rtt_us);

@@ -27,7 +27,7 @@ struct ChallengeBudget {
 /// The worker's allowance of long searches through send queues for what SACKs report (rack.h).
 struct SearchBudget {
     TimeUs renewed_at = 0;
-    uint32_t left = 0;  ///< chunks
+    int64_t left = 0;  ///< chunks; less than 0 until time has paid for the latest search
 };
 
 /// What all connections of a worker share, so that no peer takes more than its part of the worker's time. Not state of

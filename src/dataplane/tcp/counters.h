@@ -30,13 +30,13 @@ struct Counters {
     Counter syn_cookies_rejected = 0;  ///< segments of no connection that hold no good cookie while some may be out
     // Loss
     Counter retransmitted_segments = 0;
-    Counter fast_retransmits = 0;       ///< recoveries entered by duplicate ACKs or SACKs
-    Counter tail_loss_probes = 0;       ///< RFC 8985 §7
-    Counter spurious_recoveries = 0;    ///< undone: nothing had been lost (RFC 3522, RFC 3708)
-    Counter duplicate_sacks_in = 0;     ///< RFC 2883
-    Counter sack_searches_skipped = 0;  ///< ACKs of large flights, when the worker had searched enough
-    Counter ecn_reductions = 0;         ///< of the window (RFC 3168 §6.1.2)
-    Counter reneged = 0;                ///< peers that dropped what they had acknowledged selectively (RFC 2018 §8)
+    Counter fast_retransmits = 0;     ///< recoveries entered by duplicate ACKs or SACKs
+    Counter tail_loss_probes = 0;     ///< RFC 8985 §7
+    Counter spurious_recoveries = 0;  ///< undone: nothing had been lost (RFC 3522, RFC 3708)
+    Counter duplicate_sacks_in = 0;   ///< RFC 2883
+    Counter sack_searches_cut = 0;    ///< of large flights, when the worker had searched enough
+    Counter ecn_reductions = 0;       ///< of the window (RFC 3168 §6.1.2)
+    Counter reneged = 0;              ///< peers that dropped what they had acknowledged selectively (RFC 2018 §8)
     Counter rto_timeouts = 0;
     Counter window_probes = 0;
     Counter connections_timed_out = 0;  ///< given up after retries_max

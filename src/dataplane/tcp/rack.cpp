@@ -40,16 +40,28 @@ bool usable(const EndpointHot& hot, const wire::SackBlock& block) {
     return left < right && left >= hot.snd_una && right <= hot.snd_nxt;
 }
 
-/// for_each_sent_chunk for one ACK or timer, within its bounds.
+/// for_each_sent_chunk for one ACK or timer, within its bounds. True when no bound ended it.
 template <class Visit>
-void search(const Context& ctx, Endpoint ep, Visit&& visit) {
+bool search(const Context& ctx, Endpoint ep, Visit&& visit) {
+    SearchBudget& budget = ctx.budgets.searches;
+    const TimeUs elapsed_us = std::min<TimeUs>(ctx.now - budget.renewed_at, us_per_s);
+    budget.left =
+        std::min(budget.left + static_cast<int64_t>(elapsed_us) * search_chunks_per_us, search_chunks_saved_max);
+    budget.renewed_at = ctx.now;
+    const uint32_t most = budget.left > 0 ? search_chunks_max : search_chunks_free;
     uint32_t seen = 0;
-    for_each_sent_chunk(ctx, ep, search_chunks_max, [&](ChunkHeader& header) {
+    for_each_sent_chunk(ctx, ep, most, [&](ChunkHeader& header) {
         ++seen;
         return visit(header);
     });
-    const uint32_t charged = seen > search_chunks_free ? seen - search_chunks_free : 0;
-    ctx.budgets.searches.left -= std::min(charged, ctx.budgets.searches.left);
+    charge_search(ctx, seen);
+    if (seen == search_chunks_free && most == search_chunks_free) ++ctx.counters.sack_searches_cut;
+    return seen < most;
+}
+
+/// Takes `bytes` off a sum.
+void take_off(uint32_t& sum, uint32_t bytes) {
+    sum -= std::min(sum, bytes);
 }
 
 /// Segments that were reported, from the times at which their chunks were sent.
@@ -70,20 +82,13 @@ struct SegmentCount {
 
 }  // namespace
 
-bool rack_may_search(const Context& ctx, Endpoint ep) {
-    if (in_flight(ep.hot) <= small_flight_bytes) return true;
-    SearchBudget& budget = ctx.budgets.searches;
-    const uint64_t earned = (ctx.now - budget.renewed_at) * search_chunks_per_us;
-    budget.left = static_cast<uint32_t>(std::min<uint64_t>(budget.left + earned, search_chunks_saved_max));
-    budget.renewed_at = ctx.now;
-    return budget.left > 0;
+void charge_search(const Context& ctx, uint32_t chunks) {
+    if (chunks > search_chunks_free) ctx.budgets.searches.left -= chunks - search_chunks_free;
 }
 
-void rack_skip(RecoveryState& state, uint32_t acked_bytes) {
-    if (acked_bytes == 0) return;
-    state.sacked -= std::min(state.sacked, acked_bytes);
-    state.lost -= std::min(state.lost, acked_bytes);
-    state.rtx_cursor = store::no_chunk;  // its chunk may be free
+void rack_released(RecoveryState& state, const Released& released) {
+    take_off(state.sacked, released.sacked_bytes);
+    take_off(state.lost, released.lost_bytes);
 }
 
 void rack_delivered(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t sent_at, Seq end,
@@ -133,6 +138,9 @@ bool rack_mark_sacked(const Context& ctx, Endpoint ep, RecoveryState& state, con
         if (!covered) return true;
         const bool retransmitted = (header.flags & chunk_retransmitted) != 0;
         if (known && !retransmitted && end < fack_before) rack_note_reordering(ep);
+        const uint32_t bytes = chunk_in_flight(header, ep.hot);
+        if ((header.flags & chunk_lost) != 0) take_off(state.lost, bytes);
+        state.sacked += bytes;
         header.flags = static_cast<uint8_t>((header.flags | chunk_sacked) & ~chunk_lost);
         rack_delivered(ctx, ep, state, header.sent_at, end, retransmitted, segment);
         news = true;
@@ -149,21 +157,20 @@ uint32_t rack_detect_loss(const Context& ctx, Endpoint ep, RecoveryState& state)
     });
     const uint32_t window = fault(Fault::tcp_rack_marks_too_early) ? 0 : reordering_window(ep, reported.segments);
     const uint32_t patience_us = state.rack_rtt_us + window;
-    uint32_t newly_lost = 0, wait_us = 0;
-    state.sacked = state.lost = 0;
+    uint32_t newly_lost = 0, wait_us = 0, sacked = 0, lost = 0;
     state.rtx_cursor = store::no_chunk;
-    search(ctx, ep, [&](ChunkHeader& header) {
+    const bool whole = search(ctx, ep, [&](ChunkHeader& header) {
         const uint32_t bytes = chunk_in_flight(header, ep.hot);
         if ((header.flags & chunk_sacked) != 0) {
-            state.sacked += bytes;
+            sacked += bytes;
         } else if ((header.flags & chunk_lost) != 0) {
-            state.lost += bytes;
+            lost += bytes;
         } else if (state.rack_rtt_us != 0 &&
                    sent_after(state.rack_sent_at, state.rack_end, header.sent_at, chunk_end(header))) {
             const uint32_t age_us = static_cast<uint32_t>(ctx.now) - header.sent_at;
             if (age_us >= patience_us) {
                 header.flags |= chunk_lost;
-                state.lost += bytes;
+                lost += bytes;
                 newly_lost += bytes;
             } else {
                 wait_us = std::max(wait_us, patience_us - age_us);
@@ -171,6 +178,8 @@ uint32_t rack_detect_loss(const Context& ctx, Endpoint ep, RecoveryState& state)
         }
         return true;
     });
+    state.sacked = whole ? sacked : state.sacked;
+    state.lost = whole ? lost : state.lost + newly_lost;
     state.reo_armed = wait_us != 0;
     state.reo_deadline = static_cast<uint32_t>(ctx.now) + wait_us;
     return newly_lost;

@@ -5,9 +5,9 @@
 //   snd_una                        rack_end             fack      snd_nxt
 //   ───┼──── lost ──── sacked ──── in doubt ──── sacked ──┼─── in flight ──┼──
 //
-// Work is bounded against hostile peers: a search looks at search_chunks_max chunks at most, those behind are simply in
-// flight. What is more than search_chunks_free comes out of an allowance of the worker; while that is used up, what
-// ACKs of large flights report is ignored. The peer reports most of it again (RFC 2018 §4).
+// Work is bounded against hostile peers. A search looks at search_chunks_max chunks at most. What is more than
+// search_chunks_free comes out of an allowance of the worker; while that is used up, searches end there. What lies
+// behind keeps the marks that it has.
 #pragma once
 
 #include "dataplane/tcp/extension.h"
@@ -17,15 +17,14 @@ namespace millrace::tcp {
 
 inline constexpr uint32_t search_chunks_max = 4096;
 inline constexpr uint32_t search_chunks_free = 256;
-inline constexpr uint32_t search_chunks_per_us = 8;  ///< the allowance: about a tenth of a core's time
-inline constexpr uint32_t search_chunks_saved_max = 16 * search_chunks_max;
-inline constexpr uint32_t small_flight_bytes = 32 << 10;  ///< hardly more chunks than are free
+inline constexpr int64_t search_chunks_per_us = 8;  ///< the allowance: about a tenth of a core's time
+inline constexpr int64_t search_chunks_saved_max = 16 * search_chunks_max;
 
-/// True when the worker may search the send queue now for what an ACK reports.
-bool rack_may_search(const Context& ctx, Endpoint ep);
+/// Takes what a walk over so many chunks costs out of the worker's allowance.
+void charge_search(const Context& ctx, uint32_t chunks);
 
-/// Takes out of the sums what an ACK acknowledged for which nothing is searched.
-void rack_skip(RecoveryState& state, uint32_t acked_bytes);
+/// Takes out of the sums what an ACK has freed.
+void rack_released(RecoveryState& state, const Released& released);
 
 /// A chunk was delivered: that ends at `end` and was last sent at `sent_at` (RFC 8985 §6.2, steps 1 and 2).
 void rack_delivered(const Context& ctx, Endpoint ep, RecoveryState& state, uint32_t sent_at, Seq end,
@@ -37,8 +36,8 @@ void rack_note_reordering(Endpoint ep);
 /// Marks what the blocks report. False when they tell nothing new.
 bool rack_mark_sacked(const Context& ctx, Endpoint ep, RecoveryState& state, const wire::TcpSegment& segment);
 
-/// Step 5, and counts `sacked` and `lost` anew. Returns the bytes newly marked lost, and arms reo_deadline when others
-/// may follow.
+/// Step 5. Counts `sacked` and `lost` anew when it sees the whole flight. Returns the bytes newly marked lost, and arms
+/// reo_deadline when others may follow.
 uint32_t rack_detect_loss(const Context& ctx, Endpoint ep, RecoveryState& state);
 
 /// After a timeout (§6.3): the head, and what has been out for so long that it must be lost. Without SACK, everything.

@@ -226,11 +226,7 @@ uint32_t update_scoreboard(const Context& ctx, Endpoint ep, RecoveryState& state
                            segment);
         if (!released.in_first_order) rack_note_reordering(ep);
     }
-    if (!rack_may_search(ctx, ep)) {
-        ++ctx.counters.sack_searches_skipped;
-        rack_skip(state, acked.bytes);
-        return 0;
-    }
+    rack_released(state, released);
     const bool reported = segment.options.sack_count > 0 && rack_mark_sacked(ctx, ep, state, segment);
     return reported || acked.bytes > 0 ? rack_detect_loss(ctx, ep, state) : 0;
 }

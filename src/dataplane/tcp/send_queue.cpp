@@ -53,6 +53,13 @@ void link_at_tail(const Context& ctx, Endpoint ep, ChunkId id) {
     ep.hot.send_tail = id;
 }
 
+/// Counts what an ACK took of a chunk, by its marks.
+void count_marked(Released& released, const ChunkHeader& header, Seq from, Seq to) {
+    const uint32_t bytes = min(chunk_end(header), to) - max(Seq{header.seq}, from);
+    if ((header.flags & chunk_sacked) != 0) released.sacked_bytes += bytes;
+    if ((header.flags & chunk_lost) != 0) released.lost_bytes += bytes;
+}
+
 }  // namespace
 
 size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes) {
@@ -86,13 +93,14 @@ size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_
     return taken;
 }
 
-Released send_queue_release(const Context& ctx, Endpoint ep, Seq fack) {
+Released send_queue_release(const Context& ctx, Endpoint ep, Seq una_before, Seq fack) {
     Released released;
     bool ambiguous = false;
     while (ep.hot.send_tail != no_chunk) {
         ChunkHeader& tail = ctx.chunks.header(ep.hot.send_tail);
         const ChunkId head_id = tail.next;
         const ChunkHeader& head = ctx.chunks.header(head_id);
+        if (Seq{head.seq} < ep.hot.snd_una) count_marked(released, head, una_before, ep.hot.snd_una);
         if (chunk_end(head) > ep.hot.snd_una) break;
         if ((head.flags & chunk_sacked) == 0) {  // else it was delivered before
             ambiguous |= (head.flags & chunk_retransmitted) != 0 && !fault(Fault::tcp_karn_ignored);

@@ -59,6 +59,8 @@ struct Released {
     bool any = false;
     bool retransmitted = false;  ///< one of them was sent twice
     bool in_first_order = true;  ///< false: one that was neither sent twice nor reported by SACK ends before `fack`
+    uint32_t sacked_bytes = 0;   ///< that were marked so, with those that are left of the head
+    uint32_t lost_bytes = 0;     ///< likewise
     uint32_t rtt_us = 0;         ///< since the newest was sent; 0: unknown, since one of them was sent twice (Karn)
     // Of the most recently sent of them:
     uint32_t sent_at = 0;
@@ -66,8 +68,9 @@ struct Released {
     uint8_t flags = 0;
 };
 
-/// Frees every chunk that ends at or before snd_una. `fack` as in recovery_state.h, or snd_una.
-Released send_queue_release(const Context& ctx, Endpoint ep, Seq fack);
+/// Frees every chunk that ends at or before snd_una, which was `una_before` before the ACK. `fack` as in
+/// recovery_state.h, or snd_una.
+Released send_queue_release(const Context& ctx, Endpoint ep, Seq una_before, Seq fack);
 
 /// Puts up to `length` bytes from `seq` on into `out` and stamps their chunks as sent now: whole chunks, unless the
 /// first alone is longer. A retransmission that reaches the end of a chunk takes its mark of loss away. `cursor` is the

@@ -9,6 +9,7 @@
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/keepalive.h"
 #include "dataplane/tcp/receive_window.h"
+#include "dataplane/tcp/rack.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/sack_blocks.h"
 #include "dataplane/tcp/segment.h"
@@ -194,7 +195,9 @@ void Flush::send_lost() {
 bool Flush::resend_next_lost(RecoveryState& state) {
     if (state.rtx_cursor == store::no_chunk) state.rtx_cursor = send_queue_head(ctx_, ep_);
     const store::ChunkHeader* header = &ctx_.chunks.header(state.rtx_cursor);
+    uint32_t seen = 0;
     while ((header->flags & chunk_lost) == 0) {
+        ++seen;
         if (state.rtx_cursor == hot_.send_tail || chunk_end(*header) >= hot_.snd_nxt) {
             state.lost = 0;
             return false;
@@ -202,6 +205,7 @@ bool Flush::resend_next_lost(RecoveryState& state) {
         state.rtx_cursor = header->next;
         header = &ctx_.chunks.header(state.rtx_cursor);
     }
+    charge_search(ctx_, seen);
     Seq seq = max(Seq{header->seq}, hot_.snd_una);
     Seq end = min(chunk_end(*header), hot_.snd_nxt);
     if (state.rtx_nxt > seq && state.rtx_nxt < end) seq = state.rtx_nxt;

@@ -23,7 +23,7 @@ using Session = std::unique_ptr<SSL_SESSION, Free>;
 
 /// A client of OpenSSL's and our server, with the time that the server took.
 struct Pair {
-    Pair(const Context& server, SSL_CTX* client_context, SSL_SESSION* session)
+    Pair(const std::shared_ptr<const Context>& server, SSL_CTX* client_context, SSL_SESSION* session)
         : client(SSL_new(client_context)), in(BIO_new(BIO_s_mem())), out(BIO_new(BIO_s_mem())) {
         BIO_set_mem_eof_return(in, -1);
         SSL_set_bio(client.get(), in, out);
@@ -75,7 +75,7 @@ void server_handshake(benchmark::State& state) {
     const auto version = static_cast<Version>(state.range(0));
     const bool resume = state.range(1) != 0;
     std::string error;
-    const auto server = Context::server(
+    const std::shared_ptr<const Context> server = Context::server(
         {.identities = {identity(KeyKind::ecdsa)}, .version_min = version, .version_max = version, .groups = "X25519"},
         error);
     const ClientContext client(SSL_CTX_new(TLS_client_method()));
@@ -83,12 +83,12 @@ void server_handshake(benchmark::State& state) {
     Slot slot;
     Session session;
     if (resume) {
-        Pair first(*server, client.get(), nullptr);
+        Pair first(server, client.get(), nullptr);
         if (!first.run(crypto, slot)) state.SkipWithError("the first handshake failed");
         session = first.ticket();
     }
     for (auto _ : state) {
-        Pair pair(*server, client.get(), session.get());
+        Pair pair(server, client.get(), session.get());
         if (!pair.run(crypto, slot)) state.SkipWithError("a handshake failed");
         state.SetIterationTime(std::chrono::duration<double>(pair.spent).count());
         if (resume && SSL_session_reused(pair.client.get()) != 1) state.SkipWithError("it was not resumed");

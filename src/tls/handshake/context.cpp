@@ -23,31 +23,44 @@ int protocol_number(Version version) {
     return version == Version::tls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
 }
 
+/// A key with a passphrase would have OpenSSL ask a terminal for it, and wait.
+int no_passphrase(char*, int, int, void*) {
+    return -1;
+}
+
+/// Calls take(X509&) for each certificate until it says false. False then, and when something in the text is damaged.
+template <class Take>
+bool for_each_certificate(BIO* bio, Take&& take) {
+    while (Owned<X509> next{PEM_read_bio_X509(bio, nullptr, no_passphrase, nullptr)})
+        if (!take(*next)) return false;
+    const bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    if (ended) ERR_clear_error();
+    return ended;
+}
+
 /// Sets the leaf and adds the rest of the chain.
 bool use_chain(SSL_CTX* context, const std::string& pem, std::string& error) {
     const Owned<BIO> bio = reader(pem);
-    const Owned<X509> leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
+    const Owned<X509> leaf(PEM_read_bio_X509_AUX(bio.get(), nullptr, no_passphrase, nullptr));
     if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1) {
         error = "certificate: " + take_openssl_error("no PEM certificate in it");
         return false;
     }
     SSL_CTX_clear_chain_certs(context);
-    while (Owned<X509> next{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
-        if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) {
-            error = "certificate chain: " + take_openssl_error("refused");
-            return false;
-        }
-    }
-    ERR_clear_error();  // the end of the text is one
-    return true;
+    if (for_each_certificate(bio.get(), [&](X509& next) { return SSL_CTX_add1_chain_cert(context, &next) == 1; }))
+        return true;
+    error = "certificate chain: " + take_openssl_error("damaged");
+    return false;
 }
 
 bool use_identity(SSL_CTX* context, const Identity& identity, std::string& error) {
     if (!use_chain(context, identity.chain_pem, error)) return false;
     const Owned<BIO> bio = reader(identity.key_pem);
-    const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+    const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
     if (key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1) return true;
-    error = "private key: " + take_openssl_error("no PEM key in it");
+    const bool encrypted = identity.key_pem.find("ENCRYPTED") != std::string::npos;
+    error = encrypted ? "private key: it is encrypted; store it without a passphrase, readable by root only"
+                      : "private key: " + take_openssl_error("no PEM key in it");
     return false;
 }
 
@@ -58,8 +71,7 @@ bool only_aeads(SSL_CTX* context, std::string& error) {
         const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
         const int kind = SSL_CIPHER_get_cipher_nid(cipher);
         const std::string name = SSL_CIPHER_get_name(cipher);
-        const bool full_tag = name.find("CCM") == std::string::npos;
-        if (full_tag && (kind == NID_aes_128_gcm || kind == NID_aes_256_gcm || kind == NID_chacha20_poly1305)) continue;
+        if (kind == NID_aes_128_gcm || kind == NID_aes_256_gcm || kind == NID_chacha20_poly1305) continue;
         error =
             "cipher " + name + " is none of AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305; take it out of the list";
         return false;
@@ -99,7 +111,7 @@ bool put_protocols(const std::vector<std::string>& protocols, std::vector<uint8_
 
 void set_common(SSL_CTX* context) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                     SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_QUERY_MTU);
+                                     SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 0);  // so that what follows the handshake stays in the memory BIO
     SSL_CTX_set_max_early_data(context, 0);
@@ -117,6 +129,10 @@ std::string take_openssl_error(const char* otherwise) {
 
 std::unique_ptr<Context> Context::make(const ContextSettings& settings, bool is_server, std::string& error) {
     std::vector<uint8_t> protocols;
+    if (settings.version_min > settings.version_max) {
+        error = "the lowest version is above the highest";
+        return nullptr;
+    }
     if (!put_protocols(settings.protocols, protocols, error)) return nullptr;
     ERR_clear_error();
     std::unique_ptr<Context> made(new Context(SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method()),
@@ -159,14 +175,13 @@ std::unique_ptr<Context> Context::client(const ContextSettings& settings, std::s
 bool Context::trust(const std::string& ca_pem, std::string& error) {
     const Owned<BIO> bio = reader(ca_pem);
     int count = 0;
-    while (Owned<X509> authority{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)}) {
-        X509_STORE_add_cert(SSL_CTX_get_cert_store(get()), authority.get());
-        SSL_CTX_add_client_CA(get(), authority.get());
+    const bool whole = for_each_certificate(bio.get(), [&](X509& authority) {
         ++count;
-    }
-    ERR_clear_error();
-    if (count == 0) {
-        error = "CA: no PEM certificate in it";
+        return X509_STORE_add_cert(SSL_CTX_get_cert_store(get()), &authority) == 1 &&
+               SSL_CTX_add_client_CA(get(), &authority) == 1;
+    });
+    if (!whole || count == 0) {
+        error = "CA: " + take_openssl_error("no PEM certificate in it");
         return false;
     }
     SSL_CTX_set_verify(get(), SSL_VERIFY_PEER | (is_server_ ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);

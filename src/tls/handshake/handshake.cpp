@@ -17,13 +17,14 @@ int digit(char c) {
     return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/// The secret of a line of the key log: behind the label and the client's random, in hexadecimal digits.
-std::vector<uint8_t> secret_of(std::string_view line) {
+/// The secret of a line of the key log: behind the label and the client's random, in hexadecimal digits. Returns its
+/// length.
+size_t take_digits(std::string_view line, std::span<uint8_t> secret) {
     const std::string_view text = line.substr(line.rfind(' ') + 1);
-    std::vector<uint8_t> secret;
-    for (size_t i = 0; i + 1 < text.size(); i += 2)
-        secret.push_back(static_cast<uint8_t>(digit(text[i]) << 4 | digit(text[i + 1])));
-    return secret;
+    const size_t length = std::min(text.size() / 2, secret.size());
+    for (size_t i = 0; i < length; ++i)
+        secret[i] = static_cast<uint8_t>(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
+    return length;
 }
 
 std::span<uint8_t> pending(BIO* bio) {
@@ -32,18 +33,14 @@ std::span<uint8_t> pending(BIO* bio) {
     return {reinterpret_cast<uint8_t*>(bytes), static_cast<size_t>(length)};
 }
 
-void forget(std::vector<uint8_t>& secret) {
-    OPENSSL_cleanse(secret.data(), secret.size());
-    secret.clear();
-}
-
 }  // namespace
 
-Handshake::Handshake(const Context& context, const HandshakeSettings& settings)
-    : ssl_(SSL_new(context.get())),
+Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings)
+    : context_(std::move(context)),
+      ssl_(SSL_new(context_->get())),
       in_(BIO_new(BIO_s_mem())),
       out_(BIO_new(BIO_s_mem())),
-      is_server_(context.is_server()),
+      is_server_(context_->is_server()),
       bytes_left_(settings.bytes_max) {
     BIO_set_mem_eof_return(in_, -1);  // an empty one means: wait
     SSL_set_bio(ssl_.get(), in_, out_);
@@ -61,8 +58,8 @@ Handshake::Handshake(const Context& context, const HandshakeSettings& settings)
 }
 
 Handshake::~Handshake() {
-    forget(client_secret_);
-    forget(server_secret_);
+    OPENSSL_cleanse(&client_secret_, sizeof client_secret_);
+    OPENSSL_cleanse(&server_secret_, sizeof server_secret_);
 }
 
 void Handshake::prepare(SSL_CTX* context) {
@@ -75,8 +72,8 @@ void Handshake::on_key_log(const SSL* ssl, const char* line) {
 }
 
 void Handshake::take_secret(std::string_view line) {
-    if (line.starts_with(client_secret_label)) client_secret_ = secret_of(line);
-    if (line.starts_with(server_secret_label)) server_secret_ = secret_of(line);
+    if (line.starts_with(client_secret_label)) client_secret_.length = take_digits(line, client_secret_.bytes);
+    if (line.starts_with(server_secret_label)) server_secret_.length = take_digits(line, server_secret_.bytes);
 }
 
 /// Counts the records that we seal under our application keys: tickets.
@@ -84,8 +81,8 @@ void Handshake::on_message(int written, int, int type, const void* bytes, size_t
     auto* handshake = static_cast<Handshake*>(self);
     if (handshake == nullptr || written == 0 || type != SSL3_RT_HEADER) return;
     const bool data = *static_cast<const uint8_t*>(bytes) == static_cast<uint8_t>(ContentType::application_data);
-    const std::vector<uint8_t>& own = handshake->is_server_ ? handshake->server_secret_ : handshake->client_secret_;
-    if (data && !own.empty()) ++handshake->written_;
+    const Secret& own = handshake->is_server_ ? handshake->server_secret_ : handshake->client_secret_;
+    if (data && own.length > 0) ++handshake->written_;
 }
 
 Handshake::State Handshake::step(Bytes in, std::vector<uint8_t>& out) {
@@ -119,8 +116,11 @@ void Handshake::note_explicit_nonce(Bytes records) {
         const size_t length = size_t{records[3]} << 8 | records[4];
         const auto type = ContentType{records[0]};
         records = records.subspan(record_header_bytes);
-        if (type == ContentType::handshake && cipher_changed_ && length >= explicit_nonce_.size())
+        if (type == ContentType::handshake && cipher_changed_ && !nonce_seen_ &&
+            records.size() >= explicit_nonce_.size()) {
             std::copy_n(records.begin(), explicit_nonce_.size(), explicit_nonce_.begin());
+            nonce_seen_ = true;
+        }
         cipher_changed_ = cipher_changed_ || type == ContentType::change_cipher_spec;
         records = records.subspan(std::min(length, records.size()));
     }
@@ -144,13 +144,13 @@ bool Handshake::suite(Suite& suite) const {
 
 bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& leftover) {
     slot = {};
-    if (state_ != State::done || !suite(slot.suite)) return false;
+    if (state_ != State::done || !ssl_ || !suite(slot.suite)) return false;
     slot.version = version();
     if (!is_server_) slot.flags |= client_role;
-    if (slot.version == Version::tls13)
-        hand_over_tls13(crypto, slot);
-    else if (!hand_over_tls12(slot))
+    if (!(slot.version == Version::tls13 ? hand_over_tls13(crypto, slot) : hand_over_tls12(slot))) {
+        wipe(slot);
         return false;
+    }
     const std::span<uint8_t> rest = pending(in_);
     leftover.assign(rest.begin(), rest.end());
     SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else the session can't be resumed
@@ -158,14 +158,18 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
     return true;
 }
 
-void Handshake::hand_over_tls13(Crypto& crypto, Slot& slot) const {
-    const std::vector<uint8_t>& own = is_server_ ? server_secret_ : client_secret_;
-    const std::vector<uint8_t>& peers = is_server_ ? client_secret_ : server_secret_;
-    std::ranges::copy(own, slot.write_secret.begin());
-    std::ranges::copy(peers, slot.read_secret.begin());
-    set_traffic_keys(crypto, slot.suite, own, slot.write);
-    set_traffic_keys(crypto, slot.suite, peers, slot.read);
+/// False without both secrets: a context without the callbacks must not end in keys that anybody can compute.
+bool Handshake::hand_over_tls13(Crypto& crypto, Slot& slot) const {
+    const Secret& own = is_server_ ? server_secret_ : client_secret_;
+    const Secret& peers = is_server_ ? client_secret_ : server_secret_;
+    const size_t length = hash_bytes(slot.suite);
+    if (own.length != length || peers.length != length) return false;
+    slot.write_secret = own.bytes;
+    slot.read_secret = peers.bytes;
+    set_traffic_keys(crypto, slot.suite, Bytes(own.bytes).first(length), slot.write);
+    set_traffic_keys(crypto, slot.suite, Bytes(peers.bytes).first(length), slot.read);
     slot.write.sequence = written_;
+    return true;
 }
 
 bool Handshake::hand_over_tls12(Slot& slot) const {
@@ -179,9 +183,10 @@ bool Handshake::hand_over_tls12(Slot& slot) const {
     const bool derived =
         derive_key_block(slot.suite, Bytes(master).first(length), server_random, client_random, client, server);
     OPENSSL_cleanse(master.data(), master.size());
-    if (slot.suite != Suite::chacha20_poly1305_sha256) std::ranges::copy(explicit_nonce_, slot.write.iv.begin() + 4);
+    const bool explicit_nonce = slot.suite != Suite::chacha20_poly1305_sha256;
+    if (explicit_nonce) std::ranges::copy(explicit_nonce_, slot.write.iv.begin() + 4);
     slot.read.sequence = slot.write.sequence = 1;  // each side's Finished was number 0
-    return derived;
+    return derived && (nonce_seen_ || !explicit_nonce);
 }
 
 Version Handshake::version() const {

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,8 @@ class Handshake {
   public:
     enum class State : uint8_t { under_way, done, failed };
 
-    Handshake(const Context& context, const HandshakeSettings& settings);
+    /// Keeps the context, which may be replaced meanwhile.
+    Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings);
     Handshake(const Handshake&) = delete;
     Handshake& operator=(const Handshake&) = delete;
     ~Handshake();
@@ -64,9 +66,10 @@ class Handshake {
     void take_output(std::vector<uint8_t>& out);
     void note_explicit_nonce(Bytes records);
     bool suite(Suite& suite) const;
-    void hand_over_tls13(Crypto& crypto, Slot& slot) const;
+    bool hand_over_tls13(Crypto& crypto, Slot& slot) const;
     bool hand_over_tls12(Slot& slot) const;
 
+    std::shared_ptr<const Context> context_;
     Owned<SSL> ssl_;
     BIO* in_;  // the SSL object's own
     BIO* out_;
@@ -76,10 +79,14 @@ class Handshake {
     std::string error_;
 
     // TLS 1.3: both application traffic secrets, and how many records we have sealed under ours.
-    std::vector<uint8_t> client_secret_, server_secret_;
+    struct Secret {
+        std::array<uint8_t, hash_bytes_max> bytes;
+        size_t length = 0;
+    };
+    Secret client_secret_, server_secret_;
     uint64_t written_ = 0;
     // TLS 1.2 with AES-GCM: the explicit nonce of our Finished, record 0 under the keys.
-    bool cipher_changed_ = false;
+    bool cipher_changed_ = false, nonce_seen_ = false;
     std::array<uint8_t, 8> explicit_nonce_{};
 };
 

@@ -29,9 +29,13 @@ Pool::Pool(const Settings& settings) : workers_(settings.workers), threads_(sett
     }
 }
 
-Pool::~Pool() = default;
+Pool::~Pool() {
+    for (Worker& worker : workers_)
+        for (const auto& seat : worker.seats) wipe(seat->slot);
+}
 
 void Pool::set_context(uint16_t context, std::shared_ptr<const Context> value) {
+    MILLRACE_ASSERT(!value || value->is_server());
     const std::lock_guard lock(contexts_mutex_);
     if (contexts_.size() <= context) contexts_.resize(context + size_t{1});
     contexts_[context] = std::move(value);
@@ -48,6 +52,7 @@ std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t o
     const uint16_t number = free.back();
     free.pop_back();
     Seat& seat = seat_of(worker, number);
+    seat.taken = true;
     seat.context = context;
     seat.owner = owner;
     return number;
@@ -55,7 +60,7 @@ std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t o
 
 size_t Pool::put(uint32_t worker, uint16_t number, Bytes bytes) {
     Seat& seat = seat_of(worker, number);
-    MILLRACE_ASSERT(!seat.with_thread);
+    MILLRACE_ASSERT(seat.taken && !seat.with_thread);
     const size_t length = std::min(bytes.size(), seat.input.size() - seat.input_bytes);
     std::copy_n(bytes.begin(), length, seat.input.begin() + static_cast<ptrdiff_t>(seat.input_bytes));
     seat.input_bytes += length;
@@ -64,7 +69,8 @@ size_t Pool::put(uint32_t worker, uint16_t number, Bytes bytes) {
 
 void Pool::submit(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
-    MILLRACE_ASSERT(!seat.with_thread);
+    MILLRACE_ASSERT(seat.taken && !seat.with_thread);
+    MILLRACE_ASSERT(seat.ending || seat.state == Handshake::State::under_way);
     const bool cheap = seat.begun || seat.ending || offers_resumption(Bytes(seat.input).first(seat.input_bytes));
     seat.with_thread = true;
     seat.submitted_ns = monotonic_ns();
@@ -83,7 +89,7 @@ std::optional<uint16_t> Pool::poll(uint32_t number) {
             if (come.ending)
                 release(number, *seat);
             else
-                close(number, *seat);
+                end(number, *seat);
         }
     }
     return std::nullopt;
@@ -96,10 +102,16 @@ Pool::Answer Pool::answer(uint32_t worker, uint16_t number) const {
 
 void Pool::close(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
+    MILLRACE_ASSERT(seat.taken && !seat.closed);
     seat.closed = true;
-    if (seat.with_thread) return;  // poll() goes on with it
+    if (!seat.with_thread) end(worker, number);  // else poll() goes on with it
+}
+
+/// OpenSSL's object is freed by who made it.
+void Pool::end(uint32_t worker, uint16_t number) {
+    Seat& seat = seat_of(worker, number);
     if (!seat.begun) return release(worker, number);
-    seat.ending = true;  // OpenSSL's object is freed by who made it
+    seat.ending = true;
     submit(worker, number);
 }
 
@@ -107,7 +119,7 @@ void Pool::release(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
     wipe(seat.slot);
     seat.input_bytes = 0;
-    seat.closed = seat.ending = seat.begun = seat.resumed = false;
+    seat.taken = seat.closed = seat.ending = seat.begun = seat.resumed = false;
     seat.state = Handshake::State::under_way;
     workers_[worker].free.push_back(number);
 }
@@ -138,7 +150,7 @@ void Pool::begin(Seat& seat) {
     seat.begun = true;
     const std::shared_ptr<const Context> used = context(seat.context);
     if (used)
-        seat.handshake = std::make_unique<Handshake>(*used, HandshakeSettings{});
+        seat.handshake = std::make_unique<Handshake>(used, HandshakeSettings{});
     else
         seat.state = Handshake::State::failed;
 }

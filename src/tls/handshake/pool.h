@@ -6,6 +6,7 @@
 // in flight and their memory: a worker that gets none lets the client wait, or refuses it.
 //
 //   worker:   open ─ put ─ submit ──►┐                                ┌──► poll ─ answer() ─ put ─ submit … close
+//             (submit only while the state is under_way; close once)
 //                                    ▼                                │
 //   thread:            cheap first, then full ones: OpenSSL's step ───┘
 //
@@ -51,7 +52,8 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    /// What handshakes that begin from now on use in place of number `context`. From any thread but a worker's.
+    /// What handshakes of clients that begin from now on use in place of number `context`: a server's, or null for
+    /// none. From any thread but a worker's.
     void set_context(uint16_t context, std::shared_ptr<const Context> value);
 
     // ---- a worker's side; `worker` is its number
@@ -93,6 +95,7 @@ class Pool {
         uint16_t context = 0;
         uint64_t owner = 0;
         uint64_t submitted_ns = 0;
+        bool taken = false;        // of the worker: open() gave it out
         bool with_thread = false;  // of the worker: it has given the seat away
         bool closed = false;       // of the worker: nobody wants the answer
         bool ending = false;       // of whoever has it: the next step only frees
@@ -108,7 +111,7 @@ class Pool {
         explicit Lane(uint32_t seats) : cheap(seats), full(seats), back(seats) {}
         IndexRing cheap, full, back;
     };
-    struct Worker {
+    struct alignas(64) Worker {
         std::vector<std::unique_ptr<Seat>> seats;
         std::vector<uint16_t> free;
         std::vector<std::unique_ptr<Lane>> lanes;  // by thread
@@ -125,6 +128,7 @@ class Pool {
     std::shared_ptr<const Context> context(uint16_t number);
     void step(Thread& thread, Seat& seat);
     void begin(Seat& seat);
+    void end(uint32_t worker, uint16_t seat);
     void release(uint32_t worker, uint16_t seat);
 
     std::vector<Worker> workers_;

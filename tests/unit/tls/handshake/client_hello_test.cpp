@@ -11,7 +11,7 @@ namespace {
 /// A client's first bytes, fresh or with a session that an earlier connection has left.
 Buffer hello(Version version, bool resuming) {
     const auto context = server_context({.version_min = version, .version_max = version});
-    Joined first(*context);
+    Joined first(context);
     if (!resuming) {
         first.peer.step();
         return first.peer.output();
@@ -22,7 +22,7 @@ Buffer hello(Version version, bool resuming) {
     first.peer.read();  // and the ticket before it
     SSL_SESSION* session = SSL_get1_session(first.peer.ssl());
     SSL_set_shutdown(first.peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    Joined second(*context);
+    Joined second(context);
     SSL_set_session(second.peer.ssl(), session);
     second.peer.step();
     SSL_SESSION_free(session);

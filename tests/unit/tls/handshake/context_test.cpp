@@ -56,6 +56,29 @@ TEST(Context, CertificatesAndKeys) {
         "private key: key values mismatch");
 }
 
+// A damaged certificate must not silently shorten the chain, and nobody is asked for a passphrase.
+TEST(Context, DamagedAndEncryptedTexts) {
+    const Identity& own = identity(KeyKind::ecdsa);
+    std::string damaged = own.chain_pem + authority_pem();
+    damaged[own.chain_pem.size() + 60] = '!';
+    EXPECT_EQ(refusal({.identities = {{damaged, own.key_pem}}}).substr(0, 19), "certificate chain: ");
+    EXPECT_EQ(
+        refusal(
+            {.identities = {{own.chain_pem,
+                             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGj\n-----END ENCRYPTED PRIVATE KEY-----\n"}}}),
+        "private key: it is encrypted; store it without a passphrase, readable by root only");
+    std::string error;
+    const auto context = Context::client({}, error);
+    EXPECT_FALSE(context->trust(authority_pem() + damaged, error));
+}
+
+TEST(Context, VersionsInOrder) {
+    ContextSettings settings = usual();
+    settings.version_min = Version::tls13;
+    settings.version_max = Version::tls12;
+    EXPECT_EQ(refusal(settings), "the lowest version is above the highest");
+}
+
 TEST(Context, Authorities) {
     std::string error;
     const auto context = Context::client({}, error);

@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(All, HandOver, testing::ValuesIn(kinds), [](const auto&
 
 TEST_P(HandOver, AsServer) {
     const auto context = server_context(settings_of(GetParam()));
-    Joined joined(*context);
+    Joined joined(context);
     ASSERT_EQ(joined.shake(), Handshake::State::done) << joined.ours.error();
     EXPECT_EQ(joined.ours.cipher(), GetParam().cipher);
     EXPECT_EQ(joined.ours.version(), GetParam().version);
@@ -64,7 +64,7 @@ TEST_P(HandOver, AsClient) {
     ContextSettings settings = settings_of(GetParam());
     settings.identities.clear();
     const auto context = client_context(settings);
-    Joined joined(*context, {.server_name = "ticker.test"});
+    Joined joined(context, {.server_name = "ticker.test"});
     ASSERT_EQ(joined.shake(), Handshake::State::done) << joined.ours.error();
     joined.hand_over();
     converse(joined);
@@ -73,7 +73,7 @@ TEST_P(HandOver, AsClient) {
 
 TEST_P(HandOver, EveryByteByItself) {
     const auto context = server_context(settings_of(GetParam()));
-    Joined joined(*context);
+    Joined joined(context);
     ASSERT_EQ(joined.shake(1), Handshake::State::done) << joined.ours.error();
     joined.hand_over();
     converse(joined);
@@ -82,7 +82,7 @@ TEST_P(HandOver, EveryByteByItself) {
 // A client's first request often comes in the segment of its Finished.
 TEST_P(HandOver, RecordsBehindTheHandshakeAreNotLost) {
     const auto context = server_context(settings_of(GetParam()));
-    Joined joined(*context);
+    Joined joined(context);
     Buffer out;
     joined.peer.step();
     joined.ours.step(joined.peer.output(), out);
@@ -111,7 +111,7 @@ TEST_P(HandOver, RecordsBehindTheHandshakeAreNotLost) {
 
 TEST_P(HandOver, CloseNotifyBothWays) {
     const auto context = server_context(settings_of(GetParam()));
-    Joined joined(*context);
+    Joined joined(context);
     joined.shake();
     joined.hand_over();
     Buffer record(control_record_bytes_max);
@@ -127,7 +127,7 @@ TEST_P(HandOver, CloseNotifyBothWays) {
 // RFC 8446 §4.6.3: by the peer, with and without a request, and by us.
 TEST(HandOver, KeyUpdatesInTheMiddleOfAStream) {
     const auto context = server_context();
-    Joined joined(*context);
+    Joined joined(context);
     joined.shake();
     joined.hand_over();
     ASSERT_EQ(joined.slot.version, Version::tls13);
@@ -146,7 +146,7 @@ TEST(HandOver, KeyUpdatesInTheMiddleOfAStream) {
 TEST(HandOver, TicketsCount) {
     for (const uint32_t tickets : {0u, 1u, 4u}) {
         const auto context = server_context({.tickets = tickets});
-        Joined joined(*context);
+        Joined joined(context);
         joined.shake();
         joined.hand_over();
         EXPECT_EQ(joined.slot.write.sequence, tickets);
@@ -159,7 +159,7 @@ TEST(HandOver, ResumedInBothVersions) {
         const auto context = server_context({.version_min = version, .version_max = version});
         SSL_SESSION* session = nullptr;
         {
-            Joined first(*context);
+            Joined first(context);
             first.shake();
             EXPECT_FALSE(first.ours.resumed());
             first.hand_over();
@@ -167,7 +167,7 @@ TEST(HandOver, ResumedInBothVersions) {
             session = SSL_get1_session(first.peer.ssl());
             SSL_set_shutdown(first.peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         }
-        Joined second(*context);
+        Joined second(context);
         SSL_set_session(second.peer.ssl(), session);
         second.shake();
         ASSERT_EQ(second.ours.state(), Handshake::State::done) << second.ours.error();
@@ -181,7 +181,7 @@ TEST(HandOver, ResumedInBothVersions) {
 // RFC 8446 §4.1.4.
 TEST(HandOver, AfterAHelloRetryRequest) {
     const auto context = server_context({.groups = "P-384"});
-    Joined joined(*context);
+    Joined joined(context);
     SSL_CTX_set1_groups_list(joined.peer.context(), "X25519:P-384");
     joined.shake();
     ASSERT_EQ(joined.ours.state(), Handshake::State::done) << joined.ours.error();

@@ -9,7 +9,7 @@ namespace {
 
 TEST(Handshake, TellsWhatWasAgreed) {
     const auto context = server_context({.groups = "X25519", .protocols = {"http/1.1"}});
-    Joined joined(*context);
+    Joined joined(context);
     static constexpr unsigned char offered[] = "\x02h2\x08http/1.1";
     SSL_CTX_set_alpn_protos(joined.peer.context(), offered, sizeof offered - 1);
     ASSERT_EQ(joined.shake(), Handshake::State::done) << joined.ours.error();
@@ -22,7 +22,7 @@ TEST(Handshake, TellsWhatWasAgreed) {
 TEST(Handshake, ChoosesTheKeyThatTheClientTakes) {
     const auto context = server_context({.identities = {identity(KeyKind::rsa), identity(KeyKind::ecdsa)}});
     for (const char* algorithms : {"ECDSA+SHA256", "rsa_pss_rsae_sha256"}) {
-        Joined joined(*context);
+        Joined joined(context);
         SSL_CTX_set1_sigalgs_list(joined.peer.context(), algorithms);
         EXPECT_EQ(joined.shake(), Handshake::State::done) << algorithms << ": " << joined.ours.error();
     }
@@ -30,7 +30,7 @@ TEST(Handshake, ChoosesTheKeyThatTheClientTakes) {
 
 TEST(Handshake, WithoutACommonProtocolItFails) {
     const auto context = server_context({.protocols = {"http/1.1"}});
-    Joined joined(*context);
+    Joined joined(context);
     static constexpr unsigned char offered[] = "\x02h2";
     SSL_CTX_set_alpn_protos(joined.peer.context(), offered, sizeof offered - 1);
     EXPECT_EQ(joined.shake(), Handshake::State::failed);
@@ -39,7 +39,7 @@ TEST(Handshake, WithoutACommonProtocolItFails) {
 // The peer learns why: the alert is in what was put out.
 TEST(Handshake, WithoutACommonVersionItFails) {
     const auto context = server_context({.version_min = Version::tls13});
-    Joined joined(*context);
+    Joined joined(context);
     SSL_CTX_set_max_proto_version(joined.peer.context(), TLS1_2_VERSION);
     EXPECT_EQ(joined.shake(), Handshake::State::failed);
     EXPECT_EQ(joined.ours.error(), "unsupported protocol");
@@ -54,7 +54,7 @@ TEST(Handshake, NoiseFails) {
     using namespace std::literals;
     for (const std::string_view noise :
          {"GET / HTTP/1.1\r\n\r\n"sv, "\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"sv, "\x15\x03\x03\x00\x02\x02\x28"sv}) {
-        Handshake handshake(*context, {});
+        Handshake handshake(context, {});
         Buffer out;
         EXPECT_EQ(handshake.step(bytes_of(noise), out), Handshake::State::failed);
         EXPECT_FALSE(handshake.error().empty());
@@ -63,7 +63,7 @@ TEST(Handshake, NoiseFails) {
 
 TEST(Handshake, TakesNoMoreThanItsBound) {
     const auto context = server_context();
-    Handshake handshake(*context, {.bytes_max = 1000});
+    Handshake handshake(context, {.bytes_max = 1000});
     Buffer out;
     const Buffer part = bytes_of(std::string("\x16\x03\x01\x3f\xff", 5) + std::string(495, 'x'));
     EXPECT_EQ(handshake.step(part, out), Handshake::State::under_way);
@@ -73,7 +73,7 @@ TEST(Handshake, TakesNoMoreThanItsBound) {
 
 TEST(Handshake, ServersNameIsChecked) {
     const auto context = client_context();
-    Joined right(*context, {.server_name = "ticker.test"}), wrong(*context, {.server_name = "other.test"});
+    Joined right(context, {.server_name = "ticker.test"}), wrong(context, {.server_name = "other.test"});
     EXPECT_EQ(right.shake(), Handshake::State::done) << right.ours.error();
     EXPECT_EQ(wrong.shake(), Handshake::State::failed);
     EXPECT_EQ(wrong.ours.error(), "certificate verify failed");
@@ -81,11 +81,11 @@ TEST(Handshake, ServersNameIsChecked) {
 
 TEST(Handshake, UnknownAuthorityIsRefusedUnlessAnybodyIsTrusted) {
     std::string error;
-    const auto context = Context::client({}, error);
-    Joined strict(*context);
+    const std::shared_ptr<Context> context = Context::client({}, error);
+    Joined strict(context);
     EXPECT_EQ(strict.shake(), Handshake::State::failed);
     context->trust_anybody();
-    Joined lenient(*context);
+    Joined lenient(context);
     EXPECT_EQ(lenient.shake(), Handshake::State::done) << lenient.ours.error();
 }
 
@@ -93,9 +93,9 @@ TEST(Handshake, RequiredClientCertificate) {
     const auto context = server_context();
     std::string error;
     ASSERT_TRUE(context->trust(authority_pem(), error)) << error;
-    Joined without(*context);
+    Joined without(context);
     EXPECT_EQ(without.shake(), Handshake::State::failed);
-    Joined with(*context);
+    Joined with(context);
     with.peer.use(identity(KeyKind::ecdsa, "trader"));
     EXPECT_EQ(with.shake(), Handshake::State::done) << with.ours.error();
     EXPECT_EQ(with.ours.peer_subject(), "CN=trader");

@@ -69,28 +69,28 @@ void Peer::write(std::string_view text) {
 
 namespace {
 
-std::unique_ptr<Context> must(std::unique_ptr<Context> context, const std::string& error) {
+std::shared_ptr<Context> must(std::unique_ptr<Context> context, const std::string& error) {
     if (!context) throw std::runtime_error(error);
     return context;
 }
 
 }  // namespace
 
-std::unique_ptr<Context> server_context(ContextSettings settings) {
+std::shared_ptr<Context> server_context(ContextSettings settings) {
     if (settings.identities.empty()) settings.identities = {identity(KeyKind::ecdsa)};
     std::string error;
     return must(Context::server(settings, error), error);
 }
 
-std::unique_ptr<Context> client_context(ContextSettings settings) {
+std::shared_ptr<Context> client_context(ContextSettings settings) {
     std::string error;
-    std::unique_ptr<Context> context = must(Context::client(settings, error), error);
+    std::shared_ptr<Context> context = must(Context::client(settings, error), error);
     context->trust(authority_pem(), error);
     return context;
 }
 
-Joined::Joined(const Context& context, const HandshakeSettings& settings)
-    : peer(!context.is_server()), ours(context, settings) {}
+Joined::Joined(const std::shared_ptr<const Context>& context, const HandshakeSettings& settings)
+    : peer(!context->is_server()), ours(context, settings) {}
 
 Handshake::State Joined::shake(size_t piece) {
     Buffer out;

@@ -46,12 +46,12 @@ class Peer {
 };
 
 /// A context of ours that must be possible.
-std::unique_ptr<Context> server_context(ContextSettings settings = {});
-std::unique_ptr<Context> client_context(ContextSettings settings = {});
+std::shared_ptr<Context> server_context(ContextSettings settings = {});
+std::shared_ptr<Context> client_context(ContextSettings settings = {});
 
 /// Our handshake with a peer, and afterwards our records with it.
 struct Joined {
-    Joined(const Context& context, const HandshakeSettings& settings = {});
+    Joined(const std::shared_ptr<const Context>& context, const HandshakeSettings& settings = {});
 
     /// Both sides until neither has more to say, with the peer's bytes in pieces of at most `piece`.
     Handshake::State shake(size_t piece = SIZE_MAX);

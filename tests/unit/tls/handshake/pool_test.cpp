@@ -13,10 +13,10 @@ namespace {
 struct Client {
     explicit Client(SSL_SESSION* session = nullptr) {
         if (session != nullptr) SSL_set_session(peer.ssl(), session);
-        peer.step();
     }
     /// Puts what the peer says into the seat and submits it.
     void say(Pool& pool, uint32_t worker) {
+        peer.step();
         const Buffer bytes = peer.output();
         ASSERT_EQ(pool.put(worker, *seat, bytes), bytes.size());
         pool.submit(worker, *seat);
@@ -154,6 +154,30 @@ TEST_F(PoolOfOne, WithoutItsContextAHandshakeFails) {
     EXPECT_EQ(pool.counters(0).failed, 1u);
 }
 
+// A configuration that is replaced while a ClientHello is cut in two takes nothing away from it.
+TEST_F(PoolOfOne, ContextLivesAsLongAsItsHandshakes) {
+    pool.set_context(0, server_context({.protocols = {"http/1.1"}}));
+    Client client;
+    static constexpr unsigned char offered[] = "\x08http/1.1";
+    SSL_set_alpn_protos(client.peer.ssl(), offered, sizeof offered - 1);
+    client.peer.step();
+    const Buffer hello = client.peer.output();
+    client.seat = pool.open(0, 0, 0);
+    for (const Bytes part : {Bytes(hello).first(100), Bytes(hello).subspan(100)}) {
+        ASSERT_EQ(pool.put(0, *client.seat, part), part.size());
+        pool.submit(0, *client.seat);
+        ASSERT_TRUE(pool.serve(0));
+        ASSERT_EQ(pool.poll(0), client.seat);
+        pool.set_context(0, nullptr);
+    }
+    EXPECT_FALSE(client.hear(pool, 0));
+    client.say(pool, 0);
+    pool.serve(0);
+    pool.poll(0);
+    EXPECT_TRUE(client.hear(pool, 0));
+    EXPECT_EQ(client.state, Handshake::State::done);
+}
+
 TEST_F(PoolOfOne, InputBeyondAStepIsLeftToTheCaller) {
     const auto seat = pool.open(0, 0, 0);
     const Buffer much(step_input_bytes_max + 10);
@@ -166,7 +190,7 @@ TEST_F(PoolOfOne, InputBeyondAStepIsLeftToTheCaller) {
 TEST(Pool, ThreadsServeAllWorkers) {
     constexpr uint32_t count = 40;
     Pool pool({.workers = 2, .threads = 2, .seats = 8});
-    pool.set_context(0, std::shared_ptr<const Context>(server_context()));
+    pool.set_context(0, server_context());
     std::atomic<bool> stop = false;
     std::vector<std::thread> threads;
     for (uint32_t i = 0; i < 2; ++i)

@@ -10,6 +10,7 @@
 #include <millrace/assert.h>
 
 #include "pieces.h"
+#include "tls/record/post_handshake.h"
 #include "tls/record/record.h"
 
 namespace millrace::tls {
@@ -93,15 +94,35 @@ void inner(Slot slot, Bytes plaintext, uint8_t seed) {
     MILLRACE_ASSERT(slot.read.sequence == (opened.valid ? 1 : 0));
 }
 
+/// Contents of records one after the other, each with its type and length before it. Whatever they are, no more than
+/// one message waits, and its length is what a message's can be.
+void after_handshake(Slot slot, Bytes stream, uint8_t choice) {
+    if ((choice & 1) != 0) slot.flags |= client_role;
+    while (stream.size() >= 2) {
+        const auto type = static_cast<ContentType>(21 + stream[0] % 3);
+        const Bytes payload = stream.subspan(2, std::min<size_t>(stream[1], stream.size() - 2));
+        stream = stream.subspan(2 + payload.size());
+        if (payload.empty() && type != ContentType::application_data) continue;
+        const Verdict verdict = judge(crypto(), slot, type, payload);
+        if (verdict.kind != Verdict::Kind::carry_on && verdict.kind != Verdict::Kind::warn) return;
+        MILLRACE_ASSERT(slot.message_header_bytes < 4 && slot.message_left < 1u << 24);
+        MILLRACE_ASSERT(slot.message_header_bytes == 0 || slot.message_left == 0);
+        MILLRACE_ASSERT(slot.fruitless <= fruitless_records_max);
+        MILLRACE_ASSERT(slot.version == Version::tls13 || (slot.flags & key_update_owed) == 0);
+    }
+}
+
 void fuzz_one(std::span<const uint8_t> input) {
     if (input.size() < 3) return;
     const Slot slot = slot_of(input[0]);
     const fuzz::OwnBytes rest(input.subspan(3));
-    switch (input[1] % 3) {
+    switch (input[1] % 4) {
         case 0:
             return any_bytes(slot, rest.span(), input[2]);
         case 1:
             return there_and_back(slot, rest.span(), input[2]);
+        case 2:
+            return after_handshake(slot, rest.span(), input[2]);
         default:
             return inner(slot, rest.span(), input[2]);
     }

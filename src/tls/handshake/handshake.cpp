@@ -147,6 +147,9 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
     if (state_ != State::done || !ssl_ || !suite(slot.suite)) return false;
     slot.version = version();
     if (!is_server_) slot.flags |= client_role;
+    // 1 to 4: 512 to 4,096 bytes (RFC 6066 §4); OpenSSL agrees to it without being asked.
+    const unsigned fragment = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_.get()));
+    if (fragment >= 1 && fragment <= 4) slot.payload_max = static_cast<uint16_t>(256u << fragment);
     if (!(slot.version == Version::tls13 ? hand_over_tls13(crypto, slot) : hand_over_tls12(slot))) {
         wipe(slot);
         return false;

@@ -53,6 +53,9 @@ std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t o
     free.pop_back();
     Seat& seat = seat_of(worker, number);
     seat.taken = true;
+    const auto& lanes = workers_[worker].lanes;
+    const auto shortest = std::ranges::min_element(lanes, {}, [](const auto& lane) { return lane->waiting(); });
+    seat.lane = static_cast<uint16_t>(shortest - lanes.begin());
     seat.context = context;
     seat.owner = owner;
     return number;
@@ -71,11 +74,12 @@ void Pool::submit(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
     MILLRACE_ASSERT(seat.taken && !seat.with_thread);
     MILLRACE_ASSERT(seat.ending || seat.state == Handshake::State::under_way);
-    const bool cheap = seat.begun || seat.ending || offers_resumption(Bytes(seat.input).first(seat.input_bytes));
     seat.with_thread = true;
     seat.submitted_ns = monotonic_ns();
     Lane& lane = lane_of(worker, number);
-    (cheap ? lane.cheap : lane.full).push(number);
+    const bool resuming = offers_resumption(Bytes(seat.input).first(seat.input_bytes));
+    IndexRing& ring = seat.answered || seat.ending ? lane.answered : resuming ? lane.resuming : lane.fresh;
+    ring.push(number);
 }
 
 std::optional<uint16_t> Pool::poll(uint32_t number) {
@@ -119,29 +123,38 @@ void Pool::release(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
     wipe(seat.slot);
     seat.input_bytes = 0;
-    seat.taken = seat.closed = seat.ending = seat.begun = seat.resumed = false;
+    seat.taken = seat.closed = seat.ending = seat.begun = seat.answered = seat.resumed = false;
     seat.state = Handshake::State::under_way;
     workers_[worker].free.push_back(number);
 }
 
 uint32_t Pool::waiting(uint32_t worker) const {
     uint32_t count = 0;
-    for (const auto& lane : workers_[worker].lanes) count += lane->cheap.size() + lane->full.size();
+    for (const auto& lane : workers_[worker].lanes) count += lane->waiting();
     return count;
 }
 
 bool Pool::serve(uint32_t number) {
+    if (serve(number, &Lane::answered)) return true;
+    uint32_t& turn = threads_[number].turn;
+    const bool fresh_first = turn % 4 == 3;
+    const bool served = serve(number, fresh_first ? &Lane::fresh : &Lane::resuming) ||
+                        serve(number, fresh_first ? &Lane::resuming : &Lane::fresh);
+    turn += served ? 1 : 0;
+    return served;
+}
+
+/// One step of those rings, the workers in turn.
+bool Pool::serve(uint32_t number, IndexRing Lane::*ring) {
     Thread& thread = threads_[number];
-    for (IndexRing Lane::*ring : {&Lane::cheap, &Lane::full}) {
-        for (size_t i = 0; i < workers_.size(); ++i) {
-            Worker& worker = workers_[thread.served++ % workers_.size()];
-            Lane& lane = *worker.lanes[number];
-            const std::optional<uint16_t> seat = (lane.*ring).pop();
-            if (!seat) continue;
-            step(thread, *worker.seats[*seat]);
-            lane.back.push(*seat);
-            return true;
-        }
+    for (size_t i = 0; i < workers_.size(); ++i) {
+        Worker& worker = workers_[thread.served++ % workers_.size()];
+        Lane& lane = *worker.lanes[number];
+        const std::optional<uint16_t> seat = (lane.*ring).pop();
+        if (!seat) continue;
+        step(thread, *worker.seats[*seat]);
+        lane.back.push(*seat);
+        return true;
     }
     return false;
 }
@@ -168,6 +181,7 @@ void Pool::step(Thread& thread, Seat& seat) {
         if (!seat.begun) begin(seat);
         if (seat.handshake) seat.state = seat.handshake->step(Bytes(seat.input).first(seat.input_bytes), seat.output);
         seat.input_bytes = 0;
+        seat.answered = seat.answered || !seat.output.empty();
         if (seat.state == Handshake::State::done) {
             seat.resumed = seat.handshake->resumed();
             if (!seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover))

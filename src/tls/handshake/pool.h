@@ -8,7 +8,7 @@
 //   worker:   open ─ put ─ submit ──►┐                                ┌──► poll ─ answer() ─ put ─ submit … close
 //             (submit only while the state is under_way; close once)
 //                                    ▼                                │
-//   thread:            cheap first, then full ones: OpenSSL's step ───┘
+//   thread:                                       OpenSSL's step ───┘
 //
 // Cheap are steps that need no private key: resumptions, the second flight of a client, ends. So a storm of fresh
 // clients delays only fresh clients.
@@ -102,14 +102,17 @@ class Pool {
         Handshake::State state = Handshake::State::under_way;
         bool resumed = false;
         bool begun = false;
+        bool answered = false;  // of its thread: something of it has been put out
+        uint16_t lane = 0;      // of the worker: whose thread it goes to
         std::unique_ptr<Handshake> handshake;
         std::vector<uint8_t> output, leftover;
         Slot slot{};
     };
     /// What a worker and a thread have between them.
     struct Lane {
-        explicit Lane(uint32_t seats) : cheap(seats), full(seats), back(seats) {}
-        IndexRing cheap, full, back;
+        explicit Lane(uint32_t seats) : answered(seats), resuming(seats), fresh(seats), back(seats) {}
+        uint32_t waiting() const { return answered.size() + resuming.size() + fresh.size(); }
+        IndexRing answered, resuming, fresh, back;
     };
     struct alignas(64) Worker {
         std::vector<std::unique_ptr<Seat>> seats;
@@ -120,12 +123,14 @@ class Pool {
     struct alignas(64) Thread {
         Crypto crypto;
         uint32_t served = 0;  // the worker that is served next
+        uint32_t turn = 0;    // every fourth goes to fresh ones first
         CryptoCounters counters;
     };
 
     Seat& seat_of(uint32_t worker, uint16_t seat) { return *workers_[worker].seats[seat]; }
-    Lane& lane_of(uint32_t worker, uint16_t seat) { return *workers_[worker].lanes[seat % threads_.size()]; }
+    Lane& lane_of(uint32_t worker, uint16_t seat) { return *workers_[worker].lanes[seat_of(worker, seat).lane]; }
     std::shared_ptr<const Context> context(uint16_t number);
+    bool serve(uint32_t thread, IndexRing Lane::*ring);
     void step(Thread& thread, Seat& seat);
     void begin(Seat& seat);
     void end(uint32_t worker, uint16_t seat);

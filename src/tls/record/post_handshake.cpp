@@ -35,38 +35,36 @@ Verdict judge_alert(const Slot& slot, Bytes payload) {
     return {Kind::ended, alert};
 }
 
-Verdict take_key_update(Crypto& crypto, Slot& slot, Bytes body) {
-    if (body.empty()) return fail(Alert::unexpected_message);      // cut in two, so it does not end its record
-    if (body.size() != 1) return fail(Alert::unexpected_message);  // more under the old keys (RFC 8446 §5.1)
-    if (body[0] > 1) return fail(Alert::illegal_parameter);
-    if (body[0] == 1) slot.flags |= key_update_owed;
+/// The rest of a record, from the body of a KeyUpdate on, which must end it (RFC 8446 §5.1).
+Verdict take_key_update(Crypto& crypto, Slot& slot, Bytes rest) {
+    slot.message_left = 0;
+    if (rest.size() != 1) return fail(Alert::unexpected_message);
+    if (rest[0] > 1) return fail(Alert::illegal_parameter);
+    if (rest[0] == 1) slot.flags |= key_update_owed;
     update_traffic_keys(crypto, slot.suite, slot.read_secret, slot.read);
     return {};
 }
 
-uint32_t body_length(const Slot& slot) {
-    return uint32_t{slot.message_header[1]} << 16 | uint32_t{slot.message_header[2]} << 8 | slot.message_header[3];
+bool is_key_update(const Slot& slot) {
+    return slot.version == Version::tls13 && slot.message_header[0] == key_update;
 }
 
-/// The header of a message is whole; `rest` of the record follows it.
-Verdict begin_message(Crypto& crypto, Slot& slot, Bytes rest) {
-    const uint8_t type = slot.message_header[0];
+/// The header of a message is whole: may it come?
+Verdict begin_message(Slot& slot) {
+    const auto& [type, high, middle, low] = slot.message_header;
     const bool client = (slot.flags & client_role) != 0, tls13 = slot.version == Version::tls13;
-    slot.message_left = body_length(slot);
-    if (tls13 && type == key_update) {
-        if (slot.message_left != 1) return fail(Alert::decode_error);
-        slot.message_left = 0;
-        return take_key_update(crypto, slot, rest);
-    }
+    slot.message_left = uint32_t{high} << 16 | uint32_t{middle} << 8 | low;
+    slot.message_header_bytes = 0;
+    if (is_key_update(slot)) return slot.message_left == 1 ? Verdict{} : fail(Alert::decode_error);
     if (tls13 && client && type == new_session_ticket) return {};
     const bool renegotiation = !tls13 && type == (client ? hello_request : client_hello);
-    if (renegotiation) return {Kind::warn, Alert::no_renegotiation};
-    return fail(Alert::unexpected_message);
+    return renegotiation ? Verdict{Kind::warn, Alert::no_renegotiation} : fail(Alert::unexpected_message);
 }
 
 Verdict judge_handshake(Crypto& crypto, Slot& slot, Bytes payload) {
     Verdict verdict;
     while (!payload.empty()) {
+        if (slot.message_left > 0 && is_key_update(slot)) return take_key_update(crypto, slot, payload);
         const size_t skipped = std::min<size_t>(slot.message_left, payload.size());
         slot.message_left -= static_cast<uint32_t>(skipped);
         payload = payload.subspan(skipped);
@@ -75,11 +73,9 @@ Verdict judge_handshake(Crypto& crypto, Slot& slot, Bytes payload) {
             payload = payload.subspan(1);
         }
         if (slot.message_header_bytes < message_header_size) break;
-        slot.message_header_bytes = 0;
-        const Verdict one = begin_message(crypto, slot, payload);
+        const Verdict one = begin_message(slot);
         if (one.kind == Kind::failed) return one;
         if (one.kind == Kind::warn) verdict = one;
-        if (slot.version == Version::tls13 && slot.message_header[0] == key_update) break;  // it was the last
     }
     return verdict;
 }

@@ -85,8 +85,8 @@ Opened strip_padding(const uint8_t* inner, size_t length) {
     return {.valid = true, .alert = {}, .type = ContentType{inner[length - 1]}, .length = length - 1};
 }
 
-Opened check(const Opened& opened) {
-    if (opened.length > payload_bytes_max) return refused(Alert::record_overflow);
+Opened check(const Slot& slot, const Opened& opened) {
+    if (opened.length > payload_limit(slot)) return refused(Alert::record_overflow);
     const bool data = opened.type == ContentType::application_data;
     const bool control = opened.type == ContentType::alert || opened.type == ContentType::handshake;
     if (!data && !(control && opened.length > 0)) return refused(Alert::unexpected_message);  // RFC 8446 §5.1
@@ -104,7 +104,7 @@ RecordHeader read_header(const Slot& slot, std::span<const uint8_t, record_heade
                        (!tls13 && (type == ContentType::alert || type == ContentType::handshake));
     if (!known) return refuse(Alert::unexpected_message);
     const size_t overhead = overhead_bytes(slot.version, slot.suite) - record_header_bytes;
-    if (length > payload_bytes_max + (tls13 ? 256 : 2048)) return refuse(Alert::record_overflow);
+    if (length > payload_limit(slot) + (tls13 ? 256 : 2048)) return refuse(Alert::record_overflow);
     if (length < overhead) return refuse(tls13 ? Alert::decode_error : Alert::bad_record_mac);
     return {.valid = true, .alert = {}, .length = length};
 }
@@ -131,9 +131,9 @@ Opened open(Crypto& crypto, Slot& slot, std::span<const uint8_t, record_header_b
     if (!crypto.open(slot.suite, direction.key.data(), nonce, associated.bytes(), rest, tag, out))
         return refused(Alert::bad_record_mac);
     const Opened opened =
-        check(slot.version == Version::tls13
-                  ? strip_padding(out, length)
-                  : Opened{.valid = true, .alert = {}, .type = ContentType{header[0]}, .length = length});
+        check(slot, slot.version == Version::tls13
+                        ? strip_padding(out, length)
+                        : Opened{.valid = true, .alert = {}, .type = ContentType{header[0]}, .length = length});
     if (opened.valid) ++direction.sequence;
     return opened;
 }
@@ -142,7 +142,7 @@ size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_
     MILLRACE_ASSERT(payload.size() <= pieces_max);
     size_t length = 0;
     for (const Bytes piece : payload) length += piece.size();
-    MILLRACE_ASSERT(length <= payload_bytes_max);
+    MILLRACE_ASSERT(length <= payload_limit(slot));
 
     Direction& direction = slot.write;
     const uint64_t sequence = direction.sequence;

@@ -28,6 +28,11 @@ inline constexpr size_t record_header_bytes = 5;
 inline constexpr size_t payload_bytes_max = 1 << 14;
 inline constexpr size_t pieces_max = 16;
 
+/// The most that a record of this connection may hold, either way.
+inline size_t payload_limit(const Slot& slot) {
+    return slot.payload_max == 0 ? payload_bytes_max : slot.payload_max;
+}
+
 /// TLS 1.3 asks for new keys before so many records (RFC 8446 §5.5: 2^24.5 of the largest, for AES-GCM).
 inline constexpr uint64_t records_per_key = uint64_t{1} << 23;
 
@@ -59,7 +64,7 @@ struct Opened {
 [[nodiscard]] Opened open(Crypto& crypto, Slot& slot, std::span<const uint8_t, record_header_bytes> header,
                           Pieces pieces, uint8_t* out);
 
-/// Seals one record of at most payload_bytes_max bytes in at most pieces_max pieces, none of which overlaps `out`.
+/// Seals one record of at most payload_limit() bytes in at most pieces_max pieces, none of which overlaps `out`.
 /// Returns its length: the payload's and overhead_bytes().
 size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_t* out);
 

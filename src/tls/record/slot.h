@@ -33,7 +33,8 @@ struct Slot {
     uint8_t fruitless;                      ///< records in a row that brought no application data
     std::array<uint8_t, 4> message_header;  ///< of a handshake message that is not whole yet
     uint8_t message_header_bytes;           ///< so much of it is there
-    uint8_t reserved[3];
+    uint8_t reserved;
+    uint16_t payload_max;   ///< as agreed (RFC 6066 §4); 0: payload_bytes_max
     uint32_t message_left;  ///< bytes of its body still to come
     uint8_t reserved_too[32];
 };

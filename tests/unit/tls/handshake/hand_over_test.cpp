@@ -178,6 +178,20 @@ TEST(HandOver, ResumedInBothVersions) {
     }
 }
 
+// RFC 6066 §4.
+TEST(HandOver, AgreedFragmentLength) {
+    for (const Version version : {Version::tls12, Version::tls13}) {
+        const auto context = server_context({.version_min = version, .version_max = version});
+        Joined joined(context);
+        SSL_set_tlsext_max_fragment_length(joined.peer.ssl(), TLSEXT_max_fragment_length_1024);
+        joined.shake();
+        joined.hand_over();
+        ASSERT_EQ(payload_limit(joined.slot), 1024u);
+        joined.send(std::string(1024, 'x'));
+        EXPECT_EQ(joined.peer.read().size(), 1024u);
+    }
+}
+
 // RFC 8446 §4.1.4.
 TEST(HandOver, AfterAHelloRetryRequest) {
     const auto context = server_context({.groups = "P-384"});

@@ -57,6 +57,26 @@ struct PoolOfOne : testing::Test {
         }
     }
 
+    /// What a client keeps of a whole handshake; the caller frees it.
+    SSL_SESSION* leave_session() {
+        Client first;
+        shake(first);
+        Crypto crypto;
+        Buffer record(100);
+        const Bytes none[] = {Bytes()};
+        record.resize(seal(crypto, first.slot, ContentType::application_data, none, record.data()));
+        first.peer.take(record);
+        first.peer.read();  // and the ticket before it
+        SSL_set_shutdown(first.peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        pool.close(0, *first.seat);
+        settle();
+        return SSL_get1_session(first.peer.ssl());
+    }
+    /// Serves the end of a closed seat, which goes before everything else.
+    void settle_ends() {
+        pool.serve(0);
+        EXPECT_EQ(pool.poll(0), std::nullopt);
+    }
     /// Until nobody has anything to do.
     void settle() {
         do pool.poll(0);
@@ -106,21 +126,9 @@ TEST_F(PoolOfOne, ClosedSeatComesBackWhenItsThreadIsDone) {
     EXPECT_EQ(seats.size(), 4u);
 }
 
-// Cheap steps first: what has begun, and what is resumed.
+// What has been answered goes first, then who offers to resume a session.
 TEST_F(PoolOfOne, FullHandshakesWaitForCheapSteps) {
-    Client first;
-    shake(first);
-    Crypto crypto;
-    Buffer record(100);
-    const Bytes none[] = {Bytes()};
-    record.resize(seal(crypto, first.slot, ContentType::application_data, none, record.data()));
-    first.peer.take(record);
-    first.peer.read();
-    SSL_SESSION* session = SSL_get1_session(first.peer.ssl());
-    SSL_set_shutdown(first.peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    pool.close(0, *first.seat);
-    settle();
-
+    SSL_SESSION* session = leave_session();
     Client begun, fresh, resuming(session);
     open(begun);
     pool.serve(0);
@@ -130,7 +138,7 @@ TEST_F(PoolOfOne, FullHandshakesWaitForCheapSteps) {
     open(resuming);
     begun.say(pool, 0);
     EXPECT_EQ(pool.waiting(0), 3u);
-    for (const auto& expected : {resuming.seat, begun.seat, fresh.seat}) {
+    for (const auto& expected : {begun.seat, resuming.seat, fresh.seat}) {
         EXPECT_TRUE(pool.serve(0));
         EXPECT_EQ(pool.poll(0), expected);
     }
@@ -140,6 +148,27 @@ TEST_F(PoolOfOne, FullHandshakesWaitForCheapSteps) {
     EXPECT_EQ(pool.poll(0), resuming.seat);
     resuming.hear(pool, 0);
     EXPECT_TRUE(resuming.resumed);
+    SSL_SESSION_free(session);
+}
+
+// Anybody can offer a ticket, whatever it is worth.
+TEST_F(PoolOfOne, OffersToResumeStarveNobody) {
+    SSL_SESSION* session = leave_session();
+    Client fresh, offers[3] = {Client(session), Client(session), Client(session)};
+    for (Client& offer : offers) open(offer);
+    open(fresh);
+    uint32_t served = 0;
+    for (bool reached = false; !reached; ++served) {
+        ASSERT_TRUE(pool.serve(0));
+        const auto seat = pool.poll(0);
+        reached = seat == fresh.seat;
+        if (reached) continue;
+        pool.close(0, *seat);
+        settle_ends();
+        Client next(session);
+        open(next);  // they never end
+    }
+    EXPECT_LE(served, 4u);
     SSL_SESSION_free(session);
 }
 

@@ -80,10 +80,23 @@ TEST(PostHandshake, RequestedKeyUpdateIsOwedUntilSent) {
     EXPECT_EQ(d.receiver.flags & key_update_owed, 0);
 }
 
+TEST(PostHandshake, KeyUpdateMayBeCutAnywhere) {
+    const Buffer message{24, 0, 0, 1, 1};
+    for (size_t cut = 1; cut < message.size(); ++cut) {
+        Dialogue d;
+        EXPECT_EQ(d.give({message.begin(), message.begin() + static_cast<ptrdiff_t>(cut)}).kind, Kind::carry_on);
+        EXPECT_EQ(d.receiver.flags & key_update_owed, 0);
+        EXPECT_EQ(d.give({message.begin() + static_cast<ptrdiff_t>(cut), message.end()}).kind, Kind::carry_on);
+        EXPECT_NE(d.receiver.flags & key_update_owed, 0) << cut;
+        EXPECT_EQ(d.give({24, 0, 0, 1, 0}).kind, Kind::carry_on);
+    }
+}
+
 TEST(PostHandshake, BadKeyUpdates) {
     const std::pair<Buffer, Alert> cases[] = {
-        {{24, 0, 0, 1, 2}, Alert::illegal_parameter},      {{24, 0, 0, 0}, Alert::decode_error},
-        {{24, 0, 0, 2, 0, 0}, Alert::decode_error},        {{24, 0, 0, 1}, Alert::unexpected_message},
+        {{24, 0, 0, 1, 2}, Alert::illegal_parameter},
+        {{24, 0, 0, 0}, Alert::decode_error},
+        {{24, 0, 0, 2, 0, 0}, Alert::decode_error},
         {{24, 0, 0, 1, 0, 24}, Alert::unexpected_message},
     };
     for (const auto& [message, alert] : cases) {

@@ -42,6 +42,17 @@ TEST(HostileRecord, TooLongInside) {
     EXPECT_EQ(hostile.refusal(hostile.seal_inner(inner)), Alert::record_overflow);
 }
 
+// RFC 6066 §4: the agreed length holds for either side.
+TEST(HostileRecord, LongerThanAgreed) {
+    Hostile hostile;
+    hostile.receiver.payload_max = 512;
+    EXPECT_EQ(hostile.refusal(Hostile::header(23, 512 + 257)), Alert::record_overflow);
+    EXPECT_EQ(hostile.refusal(hostile.seal(pattern(513))), Alert::record_overflow);
+    Hostile fits;
+    fits.receiver.payload_max = 512;
+    EXPECT_TRUE(fits.open(fits.seal(pattern(512))).valid);
+}
+
 TEST(HostileRecord, TooShortForATag) {
     for (size_t length = 0; length < 17; ++length)
         EXPECT_EQ(Hostile().refusal(Hostile::header(23, length)), Alert::decode_error);

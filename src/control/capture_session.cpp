@@ -70,21 +70,35 @@ void CaptureSession::take(std::span<const std::byte> message) {
     const uint64_t time_us = started_unix_us_ + frame.time_us - started_us_;  // may be before the start: wraps back
     std::lock_guard lock(mutex_);
     if (!end_.empty()) return;
-    if (records_.size() + bytes.size() > waiting_bytes_max) {
+    std::string& records = coming_.records;
+    if (ready_.records.size() + records.size() + bytes.size() > waiting_bytes_max) {
         ++dropped_;
         return;
     }
-    const size_t offset = records_.size();
-    append(records_, RecordHeader{.seconds = static_cast<uint32_t>(time_us / second_us),
-                                  .microseconds = static_cast<uint32_t>(time_us % second_us),
-                                  .captured = static_cast<uint32_t>(bytes.size()),
-                                  .length = std::max(frame.length, static_cast<uint32_t>(bytes.size()))});
-    records_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    waiting_.push_back({time_us, offset, records_.size() - offset});
-    bytes_ += records_.size() - offset;
+    const size_t offset = records.size();
+    append(records, RecordHeader{.seconds = static_cast<uint32_t>(time_us / second_us),
+                                 .microseconds = static_cast<uint32_t>(time_us % second_us),
+                                 .captured = static_cast<uint32_t>(bytes.size()),
+                                 .length = std::max(frame.length, static_cast<uint32_t>(bytes.size()))});
+    records.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    coming_.waiting.push_back({time_us, offset, records.size() - offset});
+    bytes_ += records.size() - offset;
     if (++frames_ >= options_.frames_max) end_locked("so many frames came");
     if (bytes_ >= bytes_max) end_locked("the file is as long as it may be");
-    if (waiting_.size() == 1) came_.notify_one();
+}
+
+void CaptureSession::Batch::move_behind(Batch& other) {
+    for (const Waiting& record : waiting)
+        other.waiting.push_back({record.time_us, other.records.size() + record.offset, record.length});
+    other.records += records;
+    *this = {};
+}
+
+void CaptureSession::turn_done() {
+    std::lock_guard lock(mutex_);
+    if (coming_.waiting.empty()) return;
+    coming_.move_behind(ready_);
+    came_.notify_one();
 }
 
 void CaptureSession::end_locked(const std::string& why) {
@@ -109,18 +123,18 @@ void CaptureSession::finish() {
 }
 
 std::string CaptureSession::drain(int wait_ms) {
-    std::string records;
-    std::vector<Waiting> waiting;
+    Batch batch;
     {
         std::unique_lock lock(mutex_);
-        came_.wait_for(lock, std::chrono::milliseconds(wait_ms), [this] { return !waiting_.empty() || !end_.empty(); });
-        records.swap(records_);
-        waiting.swap(waiting_);
+        const auto some = [this] { return !ready_.waiting.empty() || !end_.empty(); };
+        came_.wait_for(lock, std::chrono::milliseconds(wait_ms), some);
+        if (!end_.empty()) coming_.move_behind(ready_);
+        std::swap(batch, ready_);
     }
-    std::ranges::stable_sort(waiting, {}, &Waiting::time_us);
+    std::ranges::stable_sort(batch.waiting, {}, &Waiting::time_us);
     std::string ordered;
-    ordered.reserve(records.size());
-    for (const Waiting& record : waiting) ordered.append(records, record.offset, record.length);
+    ordered.reserve(batch.records.size());
+    for (const Waiting& record : batch.waiting) ordered.append(batch.records, record.offset, record.length);
     return ordered;
 }
 

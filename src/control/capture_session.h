@@ -44,13 +44,15 @@ class CaptureSession {
 
     /// A message `captured` of a worker.
     void take(std::span<const std::byte> message);
+    /// What was taken came from every worker: it may be put in order.
+    void turn_done();
     /// No more shall come; the first reason counts.
     void end(const std::string& why);
     /// A worker's last word.
     void add_dropped(uint64_t dropped);
     /// Everything has been taken out.
     void finish();
-    /// Records that wait, in the order of their times; waits for some, at most `wait_ms`.
+    /// Records of whole turns that wait, in the order of their times; waits for some, at most `wait_ms`.
     std::string drain(int wait_ms);
     /// end() was called, or the time is over.
     bool over();
@@ -64,6 +66,12 @@ class CaptureSession {
         size_t offset;
         size_t length;
     };
+    struct Batch {
+        std::string records;
+        std::vector<Waiting> waiting;
+
+        void move_behind(Batch& other);
+    };
     void end_locked(const std::string& why);
 
     const uint64_t id_;
@@ -74,8 +82,8 @@ class CaptureSession {
 
     std::mutex mutex_;
     std::condition_variable came_;
-    std::string records_;  // all below guarded by mutex_
-    std::vector<Waiting> waiting_;
+    Batch coming_;  // of a turn that is not over; all below guarded by mutex_
+    Batch ready_;
     uint64_t frames_ = 0;
     uint64_t bytes_ = 0;
     uint64_t dropped_ = 0;

@@ -90,6 +90,7 @@ int Controller::turn() {
     link_->sample_heartbeats();
     link_->poll(
         [&](const MessageHeader& header, std::span<const std::byte> payload) { on_reply(header, payload, now_ms); });
+    if (capture_) capture_->turn_done();
     run_calls();
     expire_requests(now_us);
     if (link_->alive() && now_ms >= probes_due_ms_) probes_due_ms_ = checker_->tick(now_ms);

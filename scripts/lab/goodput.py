@@ -69,6 +69,13 @@ class Paths:
             net.run("ip", "-n", namespace, "address", "add", f"{address}/24", "dev", name)
         net.run("ip", "-n", namespace, "link", "set", name, "up")
 
+    def start_bridge(self, a, b, *options):
+        """Joins two of its interfaces by the bridge, which carries frames when this returns."""
+        bridge = self.lab.start(self.wire, os.path.join(TOOLS, "impair"), a, b, *options, stdout=subprocess.PIPE, text=True)
+        if bridge.stdout.readline() != "ready\n":
+            raise millrace.Refused("the bridge did not start")
+        return bridge
+
     def ends(self, contestant):
         """The bridge's interfaces and where a client connects to."""
         return {"linux": ("im-direct", "im-server", f"{DIRECT_SERVER}:{BULK_PORT}"),
@@ -91,10 +98,7 @@ class Runs:
     def one(self, contestant, direction, impairments, seed=1, seconds=None):
         """One stream. Returns its goodput in Mbit/s and all that was counted."""
         a, b, to = self.paths.ends(contestant)
-        bridge = self.lab.start(self.paths.wire, os.path.join(TOOLS, "impair"), a, b, "--seed", str(seed), *impairments,
-                                stdout=subprocess.PIPE, text=True)
-        if bridge.stdout.readline() != "ready\n":
-            raise millrace.Refused("the bridge did not start")
+        bridge = self.paths.start_bridge(a, b, "--seed", str(seed), *impairments)
         capture = self.start_capture(a, f"{contestant}-{direction}-{seed}")
         before = self.counted(contestant)
         seconds = seconds or self.arguments.seconds

@@ -1,7 +1,5 @@
 """Clients on a VLAN. The kernel here makes no VLAN devices, so the bridge of tests/tools tags what it carries."""
 
-import contextlib
-import os
 import subprocess
 import unittest
 
@@ -11,14 +9,6 @@ VLAN = 7
 
 
 class Vlan(unittest.TestCase):
-    @contextlib.contextmanager
-    def bridge(self, lab, paths, *options):
-        process = lab.start(paths.wire, os.path.join(goodput.TOOLS, "impair"), "im-client", "im-millrace", *options,
-                            stdout=subprocess.PIPE, text=True)
-        self.assertEqual(process.stdout.readline(), "ready\n")
-        yield
-        lab.stop(process)
-
     def status(self, lab):
         done = subprocess.run(["ip", "netns", "exec", lab.clients, "curl", "--silent", "--max-time", "2", "--output", "/dev/null",
                                "--write-out", "%{http_code}", f"http://{net.BALANCER}/healthz"], capture_output=True, check=False)
@@ -35,5 +25,6 @@ class Vlan(unittest.TestCase):
             running.wait_running()
             running.wait_servers_up(1)
             for options, status in (((), 0), (("--vlan", str(VLAN + 1)), 0), (("--vlan", str(VLAN)), 200)):
-                with self.bridge(lab, paths, *options):
-                    self.assertEqual(self.status(lab), status, options)
+                bridge = paths.start_bridge("im-client", "im-millrace", *options)
+                self.assertEqual(self.status(lab), status, options)
+                lab.stop(bridge)

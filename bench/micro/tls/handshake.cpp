@@ -14,13 +14,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Free {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
-};
-using ClientContext = std::unique_ptr<SSL_CTX, Free>;
-using Session = std::unique_ptr<SSL_SESSION, Free>;
-
 /// A client of OpenSSL's and our server, with the time that the server took.
 struct Pair {
     Pair(const std::shared_ptr<const Context>& server, SSL_CTX* client_context, SSL_SESSION* session)
@@ -41,12 +34,11 @@ struct Pair {
     bool run(Crypto& crypto, Slot& slot) {
         while (handshake->state() == Handshake::State::under_way) {
             SSL_do_handshake(client.get());
-            char* bytes = nullptr;
-            const long length = BIO_get_mem_data(out, &bytes);
-            if (length == 0) return false;
+            const Bytes bytes = pending(out);
+            if (bytes.empty()) return false;
             std::vector<uint8_t> answer;
             const auto start = Clock::now();
-            handshake->step({reinterpret_cast<uint8_t*>(bytes), static_cast<size_t>(length)}, answer);
+            handshake->step(bytes, answer);
             spent += Clock::now() - start;
             BIO_reset(out);
             BIO_write(in, answer.data(), static_cast<int>(answer.size()));
@@ -59,10 +51,10 @@ struct Pair {
         return done;
     }
     /// Of this connection, once its ticket has been read.
-    Session ticket() {
+    Owned<SSL_SESSION> ticket() {
         uint8_t none;
         SSL_read(client.get(), &none, 1);
-        return Session(SSL_get1_session(client.get()));
+        return Owned<SSL_SESSION>(SSL_get1_session(client.get()));
     }
 
     Owned<SSL> client;
@@ -78,10 +70,10 @@ void server_handshake(benchmark::State& state) {
     const std::shared_ptr<const Context> server = Context::server(
         {.identities = {identity(KeyKind::ecdsa)}, .version_min = version, .version_max = version, .groups = "X25519"},
         error);
-    const ClientContext client(SSL_CTX_new(TLS_client_method()));
+    const Owned<SSL_CTX> client(SSL_CTX_new(TLS_client_method()));
     Crypto crypto;
     Slot slot;
-    Session session;
+    Owned<SSL_SESSION> session;
     if (resume) {
         Pair first(server, client.get(), nullptr);
         if (!first.run(crypto, slot)) state.SkipWithError("the first handshake failed");

@@ -59,7 +59,7 @@ struct Released {
     bool any = false;
     bool retransmitted = false;  ///< one of them was sent twice
     bool in_first_order = true;  ///< false: one that was neither sent twice nor reported by SACK ends before `fack`
-    uint32_t sacked_bytes = 0;   ///< that were marked so, with those that are left of the head
+    uint32_t sacked_bytes = 0;   ///< acknowledged ones that were marked so, those of a head that stays included
     uint32_t lost_bytes = 0;     ///< likewise
     uint32_t rtt_us = 0;         ///< since the newest was sent; 0: unknown, since one of them was sent twice (Karn)
     // Of the most recently sent of them:

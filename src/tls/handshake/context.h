@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <memory>
-#include <openssl/ssl.h>
 #include <string>
 #include <vector>
 
+#include "tls/handshake/openssl.h"
 #include "tls/record/suite.h"
 
 namespace millrace::tls {
@@ -26,8 +26,8 @@ struct ContextSettings {
     std::string ciphers12 = {};  ///< OpenSSL's cipher list for TLS 1.2; empty: ECDHE with the AEADs
     std::string suites13 = {};   ///< OpenSSL's names for TLS 1.3, with colons; empty: all three
     std::string groups = {};     ///< OpenSSL's group list; empty: OpenSSL's default
-    std::vector<std::string> protocols =
-        {};                ///< ALPN, by preference (RFC 7301); a server refuses a peer that offers none of them
+    /// ALPN, by preference (RFC 7301); a server refuses a peer that offers none of them
+    std::vector<std::string> protocols = {};
     uint32_t tickets = 1;  ///< session tickets a TLS 1.3 server sends after a full handshake
 };
 
@@ -48,17 +48,13 @@ class Context {
     SSL_CTX* get() const { return context_.get(); }
 
   private:
-    struct Free {
-        void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    };
-
     Context(SSL_CTX* context, bool is_server, std::vector<uint8_t> protocols)
         : context_(context), is_server_(is_server), protocols_(std::move(protocols)) {}
     static std::unique_ptr<Context> make(const ContextSettings& settings, bool is_server, std::string& error);
     static int select_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
                                unsigned in_length, void* self);
 
-    std::unique_ptr<SSL_CTX, Free> context_;
+    Owned<SSL_CTX> context_;
     bool is_server_;
     std::vector<uint8_t> protocols_;  ///< in the wire's form: each with its length before it
 };

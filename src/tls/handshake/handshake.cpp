@@ -27,12 +27,6 @@ size_t take_digits(std::string_view line, std::span<uint8_t> secret) {
     return length;
 }
 
-std::span<uint8_t> pending(BIO* bio) {
-    char* bytes = nullptr;
-    const long length = BIO_get_mem_data(bio, &bytes);
-    return {reinterpret_cast<uint8_t*>(bytes), static_cast<size_t>(length)};
-}
-
 }  // namespace
 
 Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings)
@@ -103,7 +97,7 @@ Handshake::State Handshake::step(Bytes in, std::vector<uint8_t>& out) {
 }
 
 void Handshake::take_output(std::vector<uint8_t>& out) {
-    const std::span<uint8_t> bytes = pending(out_);
+    const Bytes bytes = pending(out_);
     note_explicit_nonce(bytes);
     out.insert(out.end(), bytes.begin(), bytes.end());
     BIO_reset(out_);
@@ -154,7 +148,7 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
         wipe(slot);
         return false;
     }
-    const std::span<uint8_t> rest = pending(in_);
+    const Bytes rest = pending(in_);
     leftover.assign(rest.begin(), rest.end());
     SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else the session can't be resumed
     ssl_.reset();
@@ -186,7 +180,7 @@ bool Handshake::hand_over_tls12(Slot& slot) const {
     const bool derived =
         derive_key_block(slot.suite, Bytes(master).first(length), server_random, client_random, client, server);
     OPENSSL_cleanse(master.data(), master.size());
-    const bool explicit_nonce = slot.suite != Suite::chacha20_poly1305_sha256;
+    const bool explicit_nonce = explicit_nonce_bytes(slot.version, slot.suite) != 0;
     if (explicit_nonce) std::ranges::copy(explicit_nonce_, slot.write.iv.begin() + 4);
     slot.read.sequence = slot.write.sequence = 1;  // each side's Finished was number 0
     return derived && (nonce_seen_ || !explicit_nonce);
@@ -222,7 +216,7 @@ std::string Handshake::peer_subject() const {
     if (!certificate) return {};
     const Owned<BIO> text(BIO_new(BIO_s_mem()));
     X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate.get()), 0, XN_FLAG_RFC2253);
-    const std::span<uint8_t> bytes = pending(text.get());
+    const Bytes bytes = pending(text.get());
     return {bytes.begin(), bytes.end()};
 }
 

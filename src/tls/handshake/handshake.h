@@ -21,8 +21,8 @@
 namespace millrace::tls {
 
 struct HandshakeSettings {
-    std::string server_name =
-        {};  ///< a client's: sent as SNI, and what the server's certificate must be for; may be empty
+    /// a client's: sent as SNI, and what the server's certificate must be for; may be empty
+    std::string server_name = {};
     size_t bytes_max = size_t{64} << 10;  ///< that the peer may send until it is done
 };
 

@@ -77,9 +77,9 @@ void Pool::submit(uint32_t worker, uint16_t number) {
     seat.with_thread = true;
     seat.submitted_ns = monotonic_ns();
     Lane& lane = lane_of(worker, number);
+    if (seat.answered || seat.ending) return lane.answered.push(number);
     const bool resuming = offers_resumption(Bytes(seat.input).first(seat.input_bytes));
-    IndexRing& ring = seat.answered || seat.ending ? lane.answered : resuming ? lane.resuming : lane.fresh;
-    ring.push(number);
+    (resuming ? lane.resuming : lane.fresh).push(number);
 }
 
 std::optional<uint16_t> Pool::poll(uint32_t number) {

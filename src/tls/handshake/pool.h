@@ -10,8 +10,8 @@
 //                                    ▼                                │
 //   thread:                                       OpenSSL's step ───┘
 //
-// Cheap are steps that need no private key: resumptions, the second flight of a client, ends. So a storm of fresh
-// clients delays only fresh clients.
+// Steps of handshakes that have had an answer, and ends, need no private key and go first. Of the others three that
+// offer to resume a session go for each that does not: an offer may be worth nothing, so it must not starve who is new.
 #pragma once
 
 #include <array>

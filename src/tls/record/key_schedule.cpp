@@ -47,8 +47,4 @@ void update_traffic_keys(Crypto& crypto, Suite suite, std::span<uint8_t> secret,
     explicit_bzero(&keys, sizeof keys);
 }
 
-void wipe(Slot& slot) {
-    explicit_bzero(&slot, sizeof slot);
-}
-
 }  // namespace millrace::tls

@@ -11,12 +11,6 @@ namespace {
 /// Up to here a payload is copied and sealed in place by one call, which is faster than a call for each piece.
 constexpr size_t copied_bytes_max = 1024;
 
-constexpr size_t explicit_nonce_bytes = 8;
-
-bool has_explicit_nonce(const Slot& slot) {
-    return slot.version == Version::tls12 && slot.suite != Suite::chacha20_poly1305_sha256;
-}
-
 void put_be(uint8_t* at, uint64_t value, size_t bytes) {
     for (size_t i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(value >> (8 * (bytes - 1 - i)));
 }
@@ -121,9 +115,9 @@ Opened open(Crypto& crypto, Slot& slot, std::span<const uint8_t, record_header_b
     std::array<uint8_t, tag_bytes> tag;
     take_back(rest, tag.data(), tag.size());
     Nonce nonce = direction.iv;
-    if (has_explicit_nonce(slot)) {
-        take_front(rest, nonce.data() + 4, explicit_nonce_bytes);  // the peer's choice
-        length -= explicit_nonce_bytes;
+    if (const size_t carried = explicit_nonce_bytes(slot.version, slot.suite)) {
+        take_front(rest, nonce.data() + 4, carried);  // the peer's choice
+        length -= carried;
     } else {
         nonce = nonce_by_xor(direction, direction.sequence);
     }
@@ -157,11 +151,10 @@ size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_
     put_be(out + 3, total - record_header_bytes, 2);
     uint8_t* body = out + record_header_bytes;
     Nonce nonce;
-    if (has_explicit_nonce(slot)) {
+    if (const size_t carried = explicit_nonce_bytes(slot.version, slot.suite)) {
         nonce = direction.iv;
-        put_be(nonce.data() + 4, get_be(nonce.data() + 4, 8) + sequence, 8);
-        std::copy_n(nonce.begin() + 4, explicit_nonce_bytes, body);
-        body += explicit_nonce_bytes;
+        put_be(nonce.data() + 4, get_be(nonce.data() + 4, carried) + sequence, carried);
+        body = std::copy_n(nonce.begin() + 4, carried, body);
     } else {
         nonce = nonce_by_xor(direction, sequence);
     }

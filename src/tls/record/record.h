@@ -36,10 +36,15 @@ inline size_t payload_limit(const Slot& slot) {
 /// TLS 1.3 asks for new keys before so many records (RFC 8446 §5.5: 2^24.5 of the largest, for AES-GCM).
 inline constexpr uint64_t records_per_key = uint64_t{1} << 23;
 
+/// The nonce that each record carries: with AES-GCM in TLS 1.2 (RFC 5288 §3), else none.
+constexpr size_t explicit_nonce_bytes(Version version, Suite suite) {
+    return version == Version::tls12 && suite != Suite::chacha20_poly1305_sha256 ? 8 : 0;
+}
+
 /// What a record takes beside its payload.
 constexpr size_t overhead_bytes(Version version, Suite suite) {
-    if (version == Version::tls13) return record_header_bytes + 1 + tag_bytes;
-    return record_header_bytes + (suite == Suite::chacha20_poly1305_sha256 ? 0 : 8) + tag_bytes;
+    const size_t type = version == Version::tls13 ? 1 : 0;
+    return record_header_bytes + explicit_nonce_bytes(version, suite) + type + tag_bytes;
 }
 
 /// The first five bytes of a record that is to be opened.

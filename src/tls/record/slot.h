@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "tls/record/suite.h"
@@ -43,11 +44,12 @@ static_assert(sizeof(Direction) == 56);
 
 /// Slot::flags
 inline constexpr uint8_t close_notify_sent = 0x01;
-inline constexpr uint8_t close_notify_received = 0x02;
-inline constexpr uint8_t key_update_owed = 0x04;  ///< the peer asked for one (update_requested)
-inline constexpr uint8_t client_role = 0x08;      ///< the connection to a server: the peer may send tickets
+inline constexpr uint8_t key_update_owed = 0x02;  ///< the peer asked for one (update_requested)
+inline constexpr uint8_t client_role = 0x04;      ///< the connection to a server: the peer may send tickets
 
 /// Overwrites keys and secrets in a way that no compiler leaves out.
-void wipe(Slot& slot);
+inline void wipe(Slot& slot) {
+    explicit_bzero(&slot, sizeof slot);
+}
 
 }  // namespace millrace::tls

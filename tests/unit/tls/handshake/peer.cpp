@@ -45,9 +45,8 @@ void Peer::take(Bytes bytes) {
 
 Buffer Peer::output() {
     ssl();
-    char* bytes = nullptr;
-    const long length = BIO_get_mem_data(out_, &bytes);
-    Buffer out(bytes, bytes + length);
+    const Bytes bytes = pending(out_);
+    Buffer out(bytes.begin(), bytes.end());
     BIO_reset(out_);
     return out;
 }

@@ -36,10 +36,7 @@ class Peer {
     void write(std::string_view text);
 
   private:
-    struct Free {
-        void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-    };
-    std::unique_ptr<SSL_CTX, Free> context_;
+    Owned<SSL_CTX> context_;
     bool is_server_;
     Owned<SSL> ssl_;
     BIO *in_ = nullptr, *out_ = nullptr;

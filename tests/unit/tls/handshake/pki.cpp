@@ -25,9 +25,8 @@ template <class Write>
 std::string pem(Write&& write) {
     const Owned<BIO> bio(BIO_new(BIO_s_mem()));
     if (write(bio.get()) != 1) std::abort();
-    char* text = nullptr;
-    const long length = BIO_get_mem_data(bio.get(), &text);
-    return {text, static_cast<size_t>(length)};
+    const std::span<const uint8_t> text = pending(bio.get());
+    return {text.begin(), text.end()};
 }
 
 void add(X509* certificate, int what, const std::string& value) {

@@ -31,12 +31,13 @@ bool fails(const std::string& path, const char* what, std::string& error) {
     return false;
 }
 
+/// Makes it with its mode in one step: the other process, which starts at the same time, must not come upon a directory
+/// that is closed to it.
 bool make_directory(const std::string& path, mode_t mode, std::string& error) {
-    if (mkdir(path.c_str(), 0700) == 0) {
-        if (chmod(path.c_str(), mode) != 0) return fails(path, "chmod", error);
-    } else if (errno != EEXIST) {
-        return fails(path, "mkdir", error);
-    }
+    const mode_t mask = umask(0);
+    const bool made = mkdir(path.c_str(), mode) == 0 || errno == EEXIST;
+    umask(mask);
+    if (!made) return fails(path, "mkdir", error);
     struct stat status;
     if (lstat(path.c_str(), &status) != 0) return fails(path, "stat", error);
     if (S_ISDIR(status.st_mode)) return true;

@@ -1,9 +1,12 @@
 // Owners, modes and locks of the run directory's parts, as root and as an ordinary user.
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <set>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include <millrace/run_directory.h>
@@ -59,6 +62,28 @@ TEST_F(RunDirectoryTest, IsOfNoUseToOthers) {
         EXPECT_EQ(status(run_directory("a", part)).st_uid, geteuid());
         EXPECT_EQ(mode(run_directory("a", part) + "/lock"), 0600u);
     }
+}
+
+// The two processes of an instance start at once, and neither waits for what the other makes.
+TEST_F(RunDirectoryTest, IsOpenToTheOtherProcessFromTheFirstMoment) {
+    const std::string parent = base_ + "/run";
+    std::atomic<bool> done = false, looking = false;
+    std::set<unsigned> seen;
+    std::thread other([&] {
+        while (!done) {
+            struct stat status {};
+            if (lstat(parent.c_str(), &status) == 0) seen.insert(status.st_mode & 07777);
+            looking = true;
+        }
+    });
+    while (!looking) std::this_thread::yield();
+    for (int i = 0; i < 300; ++i) {
+        EXPECT_TRUE(take(RunPart::control)) << error_;
+        std::filesystem::remove_all(parent);
+    }
+    done = true;
+    other.join();
+    for (const unsigned mode : seen) EXPECT_EQ(mode, 0755u) << std::oct << mode;
 }
 
 TEST_F(RunDirectoryTest, IsRepaired) {

@@ -96,7 +96,7 @@ struct DataplaneRecord {
     uint32_t neighbours_max;        ///< on our links, that each worker knows at once; a power of two
     uint8_t huge_pages;             ///< 1: EAL and regions use huge pages
     SynCookies syn_cookies;
-    uint8_t reserved[2];
+    uint16_t worker_count;  ///< of the cores, the first so many poll; 1…core_count
     TcpRecord tcp;
 };
 static_assert(sizeof(DataplaneRecord) == 184);

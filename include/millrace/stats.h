@@ -58,10 +58,12 @@ struct StatsHeader {
     uint32_t relay_record_bytes;  ///< sizeof one relay record
     uint64_t worker_offset;
     uint64_t worker_stride;
+    std::atomic<uint32_t> polling_workers;  ///< the first so many own shards; the others stand still
+    uint32_t reserved;
     char config_error[256];  ///< why the newest published configuration was refused; empty when it was not
     StatScopeLayout scopes[static_cast<uint32_t>(StatScope::count)];
 };
-static_assert(sizeof(StatsHeader) == 32 + 64 + 256 + 64);
+static_assert(sizeof(StatsHeader) == 32 + 72 + 256 + 64);
 
 inline const StatDescriptor* stat_descriptors(const std::byte* file) {
     return reinterpret_cast<const StatDescriptor*>(file + sizeof(StatsHeader));

@@ -181,8 +181,8 @@ class Millrace:
                 mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
             count, = struct.unpack_from("<I", data, 72)
             block, = struct.unpack_from("<Q", data, 80)
-            scope_offset, = struct.unpack_from("<Q", data, 352)
-            rows = [struct.unpack_from("<48s12xHHI", data, 416 + 72 * i) for i in range(count)]
+            scope_offset, = struct.unpack_from("<Q", data, 360)
+            rows = [struct.unpack_from("<48s12xHHI", data, 424 + 72 * i) for i in range(count)]
             return {name.split(b"\0")[0].decode(): struct.unpack_from("<Q", data, block + scope_offset + offset)[0]
                     for name, scope, kind, offset in rows if scope == 0 and kind != 2}
 

@@ -137,7 +137,9 @@ class RecordChecker {
     bool check_dataplane() {
         at("dataplane", 0);
         const DataplaneRecord& d = view_.dataplane();
-        if (!rule(in_range(d.core_count, 1, worker_max), "number of cores out of range")) return false;
+        if (!rule(in_range(d.core_count, 1, worker_max), "number of cores out of range") ||
+            !rule(in_range(d.worker_count, 1, d.core_count), "number of workers out of range"))
+            return false;
         for (uint32_t i = 0; i < d.core_count; ++i) {
             if (!rule(d.cores[i] <= core_max, "core out of range")) return false;
             for (uint32_t j = 0; j < i; ++j)

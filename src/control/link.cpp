@@ -26,12 +26,14 @@ void DataplaneLink::sample_heartbeats() {
 }
 
 uint64_t DataplaneLink::heartbeat_ms(uint16_t server_slot) const {
-    return heartbeats_ms_.empty() ? 0 : heartbeats_ms_[server_slot % heartbeats_ms_.size()];
+    const uint16_t worker = stream_workers_[server_slot];
+    return worker < heartbeats_ms_.size() ? heartbeats_ms_[worker] : 0;
 }
 
 void DataplaneLink::leave() {
     requests_.clear();
     replies_.clear();
+    stream_workers_.fill(0);  // the next dataplane may have fewer
     events_.reset();
 }
 
@@ -102,8 +104,16 @@ void DataplaneLink::poll(const OnReply& on_reply, uint32_t max) {
 }
 
 bool DataplaneLink::open(const StreamOpen& stream) {
-    return worker_count() != 0 &&
-           request(stream.server_slot % worker_count(), MessageType::stream_open, stream.id, bytes_of(stream));
+    if (worker_count() == 0) return false;
+    uint16_t& worker = stream_workers_[stream.server_slot];
+    worker = static_cast<uint16_t>(stream.server_slot % polling_workers());
+    return request(worker, MessageType::stream_open, stream.id, bytes_of(stream));
+}
+
+/// The others own no shard, so that no connection can start there.
+uint32_t DataplaneLink::polling_workers() const {
+    const uint32_t polling = statistics_.is_open() ? statistics_.header().polling_workers.load() : 0;
+    return polling == 0 || polling > worker_count() ? worker_count() : polling;
 }
 
 bool DataplaneLink::send(uint16_t server_slot, uint64_t id, std::span<const std::byte> bytes) {
@@ -111,13 +121,12 @@ bool DataplaneLink::send(uint16_t server_slot, uint64_t id, std::span<const std:
     const StreamId stream{id};
     std::memcpy(payload.data(), &stream, sizeof stream);
     std::copy(bytes.begin(), bytes.end(), payload.begin() + sizeof stream);
-    return worker_count() != 0 && request(server_slot % worker_count(), MessageType::stream_send, id, payload);
+    return request(stream_workers_[server_slot], MessageType::stream_send, id, payload);
 }
 
 bool DataplaneLink::close(uint16_t server_slot, uint64_t id) {
     const StreamId stream{id};
-    return worker_count() != 0 &&
-           request(server_slot % worker_count(), MessageType::stream_close, id, bytes_of(stream));
+    return request(stream_workers_[server_slot], MessageType::stream_close, id, bytes_of(stream));
 }
 
 }  // namespace millrace::control

@@ -6,6 +6,7 @@
 // `epoch` counts up: what was asked before will not be answered.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -64,7 +65,7 @@ class DataplaneLink : public ProbeStreams {
     /// Hands over at most `max` waiting replies.
     void poll(const OnReply& on_reply, uint32_t max = 4096);
 
-    // ProbeStreams: the worker is the server's slot modulo the workers.
+    // ProbeStreams: the worker is the server's slot modulo the workers that polled when the stream was opened.
     bool open(const StreamOpen& request) override;
     bool send(uint16_t server_slot, uint64_t id, std::span<const std::byte> bytes) override;
     bool close(uint16_t server_slot, uint64_t id) override;
@@ -74,6 +75,7 @@ class DataplaneLink : public ProbeStreams {
     void join_stats();
     void join_events();
     void leave();
+    uint32_t polling_workers() const;
 
     std::string directory_;
     CommandsFile* commands_;
@@ -82,7 +84,8 @@ class DataplaneLink : public ProbeStreams {
     std::shared_ptr<const EventsMapping> events_;
     std::vector<MessageRingProducer> requests_;
     std::vector<MessageRingConsumer> replies_;
-    std::vector<uint64_t> heartbeats_ms_;  // by worker
+    std::vector<uint64_t> heartbeats_ms_;                     // by worker
+    std::array<uint16_t, server_slot_max> stream_workers_{};  // by server slot: who has its newest stream
     std::string error_;
     uint64_t epoch_ = 0;
     bool alive_ = false;

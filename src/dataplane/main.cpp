@@ -26,6 +26,7 @@
 #include "dataplane/port/device.h"
 #include "dataplane/port/eal.h"
 #include "dataplane/port/worker_loop.h"
+#include "dataplane/worker/share_out.h"
 
 namespace millrace {
 namespace {
@@ -155,6 +156,15 @@ class Dataplane {
 
     std::span<port::Orders> orders() { return orders_; }
 
+    /// Shares the shards out to the first `polling` workers, while all stand still.
+    uint32_t share_out(uint16_t polling) {
+        std::vector<worker::Worker*> workers;
+        std::vector<relay::Shard*> shards;
+        for (const Parts& parts : workers_) workers.push_back(parts.worker.get());
+        for (const auto& shard : shards_) shards.push_back(shard.get());
+        return worker::share_out(workers, shards, owners_, polling, now());
+    }
+
     /// The first worker polls on this thread, the others on EAL's; returns when all have ended.
     void poll() {
         size_t next = 1;
@@ -181,15 +191,18 @@ class Dataplane {
         return 0;
     }
 
-    void make_shards(app::Instance& instance) {
-        const relay::ShardLimits limits = relay::ShardLimits::of(settings_);
+    static TimeUs now() {
         timespec time{};
         clock_gettime(CLOCK_MONOTONIC, &time);
-        const TimeUs now = static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
+        return static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
+    }
+
+    void make_shards(app::Instance& instance) {
+        const relay::ShardLimits limits = relay::ShardLimits::of(settings_);
         for (uint16_t number = 0; number < settings_.shard_count; ++number) {
             shards_.push_back(
-                std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now));
-            owners_.push_back(static_cast<uint16_t>(number % settings_.core_count));
+                std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now()));
+            owners_.push_back(worker::owner_of(number, settings_.core_count, settings_.worker_count));
         }
     }
 
@@ -201,6 +214,7 @@ class Dataplane {
         parts.stats = &instance.stats_block(index);
         parts.orders = &orders_[index];
         worker::WorkerSetup setup{.index = index,
+                                  .worker_count = settings_.core_count,
                                   .shard_owners = owners_,
                                   .toeplitz = toeplitz_.get(),
                                   .shards = {},
@@ -249,9 +263,10 @@ int serve(const Arguments& arguments) {
         if (!user) give_up("neither the user '" + arguments.user + "' nor 'nobody' exists; name another with --user");
         if (!instance.give_files_to(*user, error)) give_up(error);
         if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
-        spdlog::info("instance '{}' serves with {} worker(s) and {} shard(s), as user {}", arguments.instance,
-                     settings.core_count, settings.shard_count, user->name);
-        app::Supervisor supervisor(instance, std::move(config), dataplane.orders());
+        spdlog::info("instance '{}' serves with {} of {} worker(s) and {} shard(s), as user {}", arguments.instance,
+                     settings.worker_count, settings.core_count, settings.shard_count, user->name);
+        app::Supervisor supervisor(instance, std::move(config), dataplane.orders(),
+                                   [&](uint16_t polling) { return dataplane.share_out(polling); });
         dataplane.poll();
     }
     instance.remove_files();

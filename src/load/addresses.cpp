@@ -86,7 +86,7 @@ std::optional<Target> parse_target(std::string_view text) {
 std::vector<std::byte> make_snapshot(const Settings& settings) {
     SnapshotBuilder snapshot;
     snapshot.dataplane.cores[0] = settings.core;
-    snapshot.dataplane.core_count = 1;
+    snapshot.dataplane.core_count = snapshot.dataplane.worker_count = 1;
     snapshot.dataplane.shard_count = 1;
     // Of these only the cores and huge pages concern the generator; the rest is what the format asks for.
     snapshot.dataplane.relays_max = 1;

@@ -56,7 +56,7 @@ void fill(uint8_t (&bytes)[16], Random& random) {
 SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t workers) {
     SnapshotBuilder b;
     for (uint16_t i = 0; i < workers; ++i) b.dataplane.cores[i] = static_cast<uint16_t>(i + 1);
-    b.dataplane.core_count = workers;
+    b.dataplane.core_count = b.dataplane.worker_count = workers;
     b.dataplane.shard_count = 4;
     b.dataplane.relays_max = 256;
     b.dataplane.chunk_bytes_max = 64u << 20;
@@ -147,7 +147,7 @@ void Balancer::make_shards(TimeUs now) {
         for (auto* secret : {&secrets.flow_hash, &secrets.isn, &secrets.timestamps, &secrets.cookies, &secrets.tables})
             fill(*secret, random_);
         shards_.push_back(std::make_unique<relay::Shard>(number, std::move(*region), limits, now));
-        owners_.push_back(static_cast<uint16_t>(number % settings.core_count));
+        owners_.push_back(worker::owner_of(number, settings.core_count, settings.worker_count));
     }
 }
 
@@ -166,6 +166,7 @@ void Balancer::make_workers() {
         for (const auto& other : workers_)
             if (other.get() != &unit) unit.other_stats.push_back(other->stats.get());
         worker::WorkerSetup setup{.index = index,
+                                  .worker_count = settings.core_count,
                                   .shard_owners = owners_,
                                   .toeplitz = shared.toeplitz.get(),
                                   .shards = {},
@@ -206,7 +207,16 @@ bool Balancer::reload(const SnapshotBuilder& config) {
     if (next == nullptr) return false;
     for (const auto& unit : workers_) unit->worker->set_config(*next);
     config_ = std::move(next);
+    share_out(config_->snapshot().dataplane().worker_count);
     return true;
+}
+
+uint32_t Balancer::share_out(uint16_t polling) {
+    std::vector<worker::Worker*> workers;
+    std::vector<relay::Shard*> shards;
+    for (const auto& unit : workers_) workers.push_back(unit->worker.get());
+    for (const auto& shard : shards_) shards.push_back(shard.get());
+    return worker::share_out(workers, shards, owners_, polling, now_);
 }
 
 bool Balancer::request(MessageType type, uint64_t id, std::span<const std::byte> payload, uint16_t worker) {
@@ -355,6 +365,7 @@ void Balancer::check_shard(const relay::Shard& shard) {
                                                            " B) are those that relays hold (" +
                                                            std::to_string(chunk_bytes) + " B)");
     expect(flows == shard.flows.size(), "the flow table holds the open sides and nothing else");
+    expect(shard.wheel.current_ms() * us_per_ms + us_per_s >= polled_at_, "somebody turns the timers of each shard");
 }
 
 void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64_t& chunk_bytes, uint64_t& flows) {
@@ -373,6 +384,10 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
         flows += open ? 1 : 0;
         in_flight = in_flight || (open && tcp::in_flight(hot) != 0);
         if (open) {
+            const IpAddress& local = config_->local_addresses()[hot.local_id].address;
+            const uint32_t hash = hashing(static_cast<uint32_t>(shard_count()))
+                                      .toeplitz->hash(hot.peer, local, hot.peer_port, hot.local_port);
+            expect(hash % shards_.size() == shard.number, "both connections of a relay belong to its shard");
             expect(hot.snd_una <= hot.snd_nxt, "snd_una <= snd_nxt");
             expect(tcp::syn_unacknowledged(hot) || hot.rcv_nxt <= hot.rcv_adv, "rcv_nxt <= rcv_adv");
         }
@@ -398,9 +413,15 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
 }
 
 void Balancer::check_gauges() {
+    for (uint16_t index = 0; index < workers_.size(); ++index) check_gauges_of(index);
+}
+
+/// Those of one worker are what the relays of its own shards make them.
+void Balancer::check_gauges_of(uint16_t worker) {
     std::map<Phase, uint64_t> phases;
     std::map<uint16_t, uint64_t> listeners, servers;
     for (const auto& shard : shards_) {
+        if (owners_[shard->number] != worker) continue;
         for (uint32_t index = 0; index < shard->relays.high_water(); ++index) {
             if (!shard->relays.is_live(index)) continue;
             const Relay& relay = shard->relays.at(index);
@@ -409,25 +430,25 @@ void Balancer::check_gauges() {
             if (relay.has(relay::flag_server_counted)) ++servers[relay.server_slot];
         }
     }
-    using Stats = relay::WorkerStats;
     uint64_t relays = 0;
     for (const auto& [phase, count] : phases)
         if (phase != Phase::stream) relays += count;
-    expect(worker_total(&Stats::relays_open) == relays, "relays_open");
-    expect(worker_total(&Stats::relays_reading_head) == phases[Phase::reading_head], "relays_reading_head");
-    expect(worker_total(&Stats::relays_connecting) == phases[Phase::connecting], "relays_connecting");
-    expect(worker_total(&Stats::relays_awaiting_response) == phases[Phase::awaiting_response], "relays_awaiting");
-    expect(worker_total(&Stats::relays_relaying) == phases[Phase::relaying], "relays_relaying");
-    expect(worker_total(&Stats::relays_answering) == phases[Phase::answering], "relays_answering");
-    expect(worker_total(&Stats::streams_open) == phases[Phase::stream], "streams_open");
+    const relay::StatsBlock& stats = *workers_[worker]->stats;
+    const std::string of_worker = " of worker " + std::to_string(worker);
+    const auto expect_gauge = [&](uint64_t value, uint64_t counted, const std::string& what) {
+        if (value != counted)
+            expect(false, what + of_worker + " is " + std::to_string(value) + ", not " + std::to_string(counted));
+    };
+    expect_gauge(stats.worker.relays_open, relays, "relays_open");
+    expect_gauge(stats.worker.relays_reading_head, phases[Phase::reading_head], "relays_reading_head");
+    expect_gauge(stats.worker.relays_connecting, phases[Phase::connecting], "relays_connecting");
+    expect_gauge(stats.worker.relays_awaiting_response, phases[Phase::awaiting_response], "relays_awaiting");
+    expect_gauge(stats.worker.relays_relaying, phases[Phase::relaying], "relays_relaying");
+    expect_gauge(stats.worker.relays_answering, phases[Phase::answering], "relays_answering");
+    expect_gauge(stats.worker.streams_open, phases[Phase::stream], "streams_open");
     for (uint16_t slot = 0; slot < 8; ++slot) {
-        uint64_t on_listener = 0, on_server = 0;
-        for (const auto& unit : workers_) {
-            on_listener += unit->stats->listeners[slot].open;
-            on_server += unit->stats->servers[slot].open;
-        }
-        expect(on_listener == listeners[slot], "open relays of listener " + std::to_string(slot));
-        expect(on_server == servers[slot], "open relays of server " + std::to_string(slot));
+        expect_gauge(stats.listeners[slot].open, listeners[slot], "open relays of listener " + std::to_string(slot));
+        expect_gauge(stats.servers[slot].open, servers[slot], "open relays of server " + std::to_string(slot));
     }
 }
 

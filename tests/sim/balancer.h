@@ -15,6 +15,7 @@
 #include <millrace/event_ring.h>
 #include <millrace/snapshot.h>
 
+#include "dataplane/worker/share_out.h"
 #include "dataplane/worker/worker.h"
 #include "tests/sim/network.h"
 
@@ -49,6 +50,8 @@ class Balancer : public Node {
 
     /// A reload. False when the configuration is refused.
     bool reload(const SnapshotBuilder& config);
+    /// From now on the first `polling` workers own the shards. Returns how many shards moved.
+    uint32_t share_out(uint16_t polling);
     /// Starts (or restarts) the control process's file.
     void attach_control();
     void control_server(uint16_t slot, ServerControl::Value value) {
@@ -126,6 +129,7 @@ class Balancer : public Node {
     void check_shard(const relay::Shard& shard);
     void check_relay(const relay::Shard& shard, const relay::Relay& relay, uint64_t& chunk_bytes, uint64_t& flows);
     void check_gauges();
+    void check_gauges_of(uint16_t worker);
 
     BalancerOptions options_;
     Random random_;

@@ -103,6 +103,37 @@ TEST(RelayStreams, EveryEndIsTold) {
     scene.expect_idle();
 }
 
+// Control could no longer reach them, and that says nothing about the server.
+TEST(RelayStreams, EndWithoutAVerdictWhenTheirShardMoves) {
+    ControlScene scene(1, 2);
+    scene.start();
+    scene.server(1);
+    scene.balancer->share_out(1);
+    for (uint64_t id = 1; id <= 4; ++id) scene.open(id);
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    EXPECT_EQ(scene.balancer->share_out(2), 2u);
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(read<StreamClosed>(scene.next()).end, StreamEnd::no_memory);
+    scene.run(0.1);
+    EXPECT_FALSE(scene.balancer->reply(0).has_value() || scene.balancer->reply(1).has_value()) << "told once";
+    EXPECT_EQ(scene.balancer->worker_total(&relay::WorkerStats::streams_open), 2u) << "those that stayed";
+    for (uint64_t id = 1; id <= 4; ++id) scene.close(id);
+    scene.expect_idle(1);
+}
+
+TEST(RelayStreams, AreRefusedWithoutAVerdictByAWorkerThatOwnsNoShard) {
+    ControlScene scene(1, 2);
+    scene.start();
+    scene.server(1);
+    scene.balancer->share_out(1);
+    const StreamOpen open{
+        .id = 1, .server = Station::address_of(true, 1), .port = server_port, .server_slot = 0, .timeout_ms = 500};
+    scene.balancer->request(MessageType::stream_open, 0, bytes_of(open), 1);
+    scene.run(0.01);
+    const auto reply = scene.balancer->reply(1);
+    ASSERT_TRUE(reply.has_value());
+    EXPECT_EQ(read<StreamClosed>(*reply).end, StreamEnd::no_memory);
+}
+
 // Else the probes of a balancer that is out of ports would call its servers down.
 TEST(RelayStreams, WithoutASourcePortTheFaultIsOurs) {
     ControlScene scene;

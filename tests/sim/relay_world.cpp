@@ -21,6 +21,14 @@ std::string stream(uint64_t key, size_t size) {
     return bytes;
 }
 
+/// Of structures that are nothing but 64-bit counts.
+template <typename Totals>
+void add(Totals& sum, const Totals& more) {
+    auto* to = reinterpret_cast<uint64_t*>(&sum);
+    const auto* from = reinterpret_cast<const uint64_t*>(&more);
+    for (size_t i = 0; i < sizeof sum / sizeof(uint64_t); ++i) to[i] += from[i];
+}
+
 size_t first_difference(std::string_view a, std::string_view b) {
     return static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
 }
@@ -28,8 +36,10 @@ size_t first_difference(std::string_view a, std::string_view b) {
 }  // namespace
 
 // The seed is mixed first: numbers from neighbouring seeds are the same ones, shifted.
-RelayWorld::RelayWorld(uint64_t seed) : random_(Random(seed).next()), network_(random_.next()) {
+RelayWorld::RelayWorld(uint64_t seed, TimeUs moves_us)
+    : random_(Random(seed).next()), random_moves_(Random(~seed).next()), moves_us_(moves_us), network_(random_.next()) {
     plan_network();
+    if (moves_us != 0) move_at_ = network_.now();
     const size_t sessions = random_.between(4, 8);
     for (size_t i = 0; i < sessions; ++i) plan_session(i);
 }
@@ -46,7 +56,7 @@ void RelayWorld::plan_network() {
         addresses.push_back(Station::address_of(true, i, v6.back()));
     }
     const bool one_refuses = random_.chance(0.3);
-    SnapshotBuilder config = balancer_config(addresses, random_.chance(0.3) ? 2 : 1);
+    SnapshotBuilder config = balancer_config(addresses, random_.chance(0.3) || moves_us_ != 0 ? 2 : 1);
     config.local_addresses.push_back({balancer_v6, 0, 64, {}});
     config.dataplane.send_queue_bytes = uint32_t{16384} << random_.below(4);
     config.dataplane.send_queue_max_bytes = uint32_t{16384} << random_.below(8);
@@ -103,6 +113,22 @@ void RelayWorld::change_path(TimeUs now) {
         network_.set_link(balancer_mac, link);
         *due = UINT64_MAX;
     }
+}
+
+void RelayWorld::move_shards(TimeUs now) {
+    if (now < move_at_) return;
+    move_at_ = now + random_moves_.below(2 * moves_us_);
+    polling_ = polling_ == 1 ? 2 : 1;
+    for (size_t number = 0; number < balancer_->shard_count(); ++number) {
+        if (worker::owner_of(static_cast<uint32_t>(number), 2, 2) == 0) continue;
+        relay::Shard& shard = balancer_->shard(number);
+        moved_.relaying += shard.gauges.phase(relay::Phase::relaying);
+        moved_.connecting += shard.gauges.phase(relay::Phase::connecting);
+        moved_.half_open += shard.half_open.size();
+        moved_.ready += shard.ready.size();
+        moved_.parked += shard.parked.size();
+    }
+    moved_.shards += balancer_->share_out(polling_);
 }
 
 /// The first four sessions alone move 256 KiB each way.
@@ -391,6 +417,7 @@ std::string RelayWorld::run() {
     network_.set_observer([this](TimeUs now) {
         start_due(now);
         change_path(now);
+        move_shards(now);
         balancer_->check(now);
     });
     const auto over = [&] {
@@ -410,14 +437,13 @@ void RelayWorld::add_to(RelayTotals& totals) const {
     ++totals.seeds;
     totals.failures += failure_.empty() ? 0 : 1;
     totals.virtual_us += network_.now() - 1'000'000'000;
+    add(totals.moved, moved_);
     for (const auto& session : sessions_) {
         ++totals.sessions;
         if (session->client != nullptr) totals.bytes_down += session->client->received.size();
         if (session->server != nullptr) totals.bytes_up += session->server->received.size();
     }
-    auto* to = reinterpret_cast<uint64_t*>(&totals.network);
-    const auto* from = reinterpret_cast<const uint64_t*>(&network_.totals());
-    for (size_t i = 0; i < sizeof totals.network / sizeof(uint64_t); ++i) to[i] += from[i];
+    add(totals.network, network_.totals());
 }
 
 }  // namespace millrace::sim

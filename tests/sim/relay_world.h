@@ -15,15 +15,22 @@
 
 namespace millrace::sim {
 
+/// What was in shards that changed their worker.
+struct MovedTotals {
+    uint64_t shards = 0, relaying = 0, connecting = 0, half_open = 0, ready = 0, parked = 0;
+};
+
 struct RelayTotals {
     uint64_t seeds = 0, failures = 0, sessions = 0, bytes_up = 0, bytes_down = 0;
+    MovedTotals moved;
     TimeUs virtual_us = 0;
     NetworkTotals network;
 };
 
 class RelayWorld {
   public:
-    explicit RelayWorld(uint64_t seed);
+    /// With `moves_us` there are two workers, and one of them starts or stops polling as often, on the average.
+    explicit RelayWorld(uint64_t seed, TimeUs moves_us = 0);
     ~RelayWorld();
 
     /// Runs to the end. Empty, or what differed.
@@ -67,6 +74,7 @@ class RelayWorld {
     void plan_session(size_t number);
     void plan_narrow_path();
     void change_path(TimeUs now);
+    void move_shards(TimeUs now);
     std::string make_body(Session& session, bool up, size_t size);
     void start_due(TimeUs now);
     void on_client(Session& session, Peer& peer);
@@ -84,7 +92,8 @@ class RelayWorld {
     void fail(const std::string& what);
     bool upgrades(const Session& session) const { return session.kind == Kind::websocket || session.kind == Kind::raw; }
 
-    Random random_;
+    Random random_, random_moves_;
+    TimeUs moves_us_;
     Network network_;
     LinkOptions link_;
     std::unique_ptr<Balancer> balancer_;
@@ -92,6 +101,9 @@ class RelayWorld {
     std::vector<std::unique_ptr<Session>> sessions_;
     std::vector<RelayEvent> events_;
     std::string failure_;
+    TimeUs move_at_ = UINT64_MAX;
+    uint16_t polling_ = 2;
+    MovedTotals moved_;
     TimeUs narrow_at_ = UINT64_MAX, wide_at_ = UINT64_MAX;
     uint16_t narrow_mtu_ = 0;
     bool black_hole_ = false;

@@ -58,7 +58,7 @@ std::unique_ptr<T, void (*)(void*)> zeroed() {
 
 SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers) {
     SnapshotBuilder b;
-    b.dataplane.core_count = 1;
+    b.dataplane.core_count = b.dataplane.worker_count = 1;
     b.dataplane.shard_count = shards;
     b.dataplane.relays_max = relays + relays / 8 + 4096;  // shards don't fill evenly
     b.dataplane.chunk_bytes_max = 1u << 30;

@@ -29,6 +29,7 @@ Json tcp_json(const Tcp& tcp) {
 
 Json dataplane_json(const Dataplane& d) {
     return {{"cores", d.cores},
+            {"workers", d.workers},
             {"shards", d.shards},
             {"relays_max", d.relays_max},
             {"chunk_memory", format_size_bytes(d.chunk_memory_bytes)},

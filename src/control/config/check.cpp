@@ -157,6 +157,9 @@ void Checker::check_dataplane() {
             machine_error(path, "core " + std::to_string(core) + " does not exist; this machine has cores " + "0 to " +
                                     std::to_string(core_count - 1));
     }
+    if (dataplane.workers > dataplane.cores.size())
+        error("dataplane.workers", "\"workers\" is " + std::to_string(dataplane.workers) + ", more than the " +
+                                       std::to_string(dataplane.cores.size()) + " cores; name more \"cores\"");
     const uint32_t shards = dataplane.shards;
     if (!std::has_single_bit(shards))
         error("dataplane.shards", "\"shards\" is " + std::to_string(shards) + ", which is no power of two; write " +

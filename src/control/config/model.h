@@ -24,6 +24,7 @@ struct Tcp {
 
 struct Dataplane {
     std::vector<uint16_t> cores = {0};
+    uint32_t workers = 0;  ///< of the cores, the first so many poll; 0: all
     uint32_t shards = 16;
     uint32_t relays_max = 100'000;
     uint64_t chunk_memory_bytes = 256u << 20;

@@ -123,6 +123,7 @@ void Publisher::put_dataplane() {
     DataplaneRecord& to = out_.dataplane;
     for (size_t i = 0; i < from.cores.size(); ++i) to.cores[i] = from.cores[i];
     to.core_count = static_cast<uint16_t>(from.cores.size());
+    to.worker_count = from.workers == 0 ? to.core_count : static_cast<uint16_t>(from.workers);
     to.shard_count = static_cast<uint16_t>(from.shards);
     to.relays_max = from.relays_max;
     to.chunk_bytes_max = from.chunk_memory_bytes;

@@ -72,8 +72,17 @@ const TableSchema<Dataplane>& dataplane_schema() {
                                "[0]", "", "CPU cores that poll, one worker on each. Read at start only."},
                               read_cores};
     static const TableSchema<D> schema(
-        {"dataplane", false, false, "The polling process. These take effect when millrace-dataplane starts.", {}},
+        {"dataplane",
+         false,
+         false,
+         "The polling process. All but workers take effect when millrace-dataplane starts.",
+         {}},
         {cores,
+         integer_key(
+             "workers", &D::workers, 0, worker_max,
+             "How many of the cores poll, counted from the first; the others sleep. 0: all of them. A reload may "
+             "change it: live relays go on.")
+             .unit("cores"),
          integer_key(
              "shards", &D::shards, 1, shard_max,
              "Parts that connections are divided into, a power of two and at least the number of cores. Workers "

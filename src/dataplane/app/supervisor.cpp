@@ -35,10 +35,18 @@ void leave_worker_cores(const DataplaneRecord& settings) {
 }  // namespace
 
 Supervisor::Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config,
-                       std::span<port::Orders> orders)
-    : instance_(instance), config_(std::move(config)), orders_(orders) {
+                       std::span<port::Orders> orders, ShareOut share_out)
+    : instance_(instance),
+      config_(std::move(config)),
+      orders_(orders),
+      share_out_(std::move(share_out)),
+      polling_(config_->snapshot().dataplane().worker_count) {
     instance_.stats().generation.store(config_->snapshot().generation());
-    for (port::Orders& order : orders_) order.config.store(config_.get());
+    instance_.stats().polling_workers.store(polling_);
+    for (port::Orders& order : orders_) {
+        order.config.store(config_.get());
+        order.polling.store(polling_);
+    }
     thread_ = std::thread([this] { run(); });
 }
 
@@ -97,6 +105,38 @@ bool Supervisor::wait_for_workers() {
     return true;
 }
 
+/// Lets so many workers poll from now on. Those that sleep are stopped first, so that the others stand still for no
+/// longer than the move takes. When they are told to end meanwhile, they end with the shards that they have.
+void Supervisor::set_polling(uint16_t polling) {
+    const bool asleep = pause(orders_.subspan(polling_));
+    const uint64_t stopped_at = monotonic_us();
+    const bool still = asleep && pause(orders_.first(polling_));
+    uint32_t moved = 0;
+    if (still) {
+        moved = share_out_(polling);
+        polling_ = polling;
+        for (port::Orders& order : orders_) order.polling.store(polling, std::memory_order_relaxed);
+    }
+    for (port::Orders& order : orders_) order.pause.store(false, std::memory_order_release);
+    const uint64_t pause_us = monotonic_us() - stopped_at;
+    if (!still) return;
+    instance_.stats().polling_workers.store(polling, std::memory_order_relaxed);
+    spdlog::info("{} of {} workers poll; {} shards changed their worker in a pause of {} us", polling, orders_.size(),
+                 moved, pause_us);
+}
+
+/// Waits until they stand still. False when they are told to end: one that ends does not stand still.
+bool Supervisor::pause(std::span<port::Orders> orders) {
+    for (port::Orders& order : orders) order.pause.store(true);
+    for (port::Orders& order : orders) {
+        while (!order.paused.load(std::memory_order_acquire)) {
+            if (stopping()) return false;
+            sched_yield();
+        }
+    }
+    return true;
+}
+
 void Supervisor::look_for_config() {
     std::string error;
     StatsHeader& stats = instance_.stats();
@@ -115,6 +155,8 @@ void Supervisor::look_for_config() {
     retiring_ = std::exchange(config_, std::move(next));
     if (!wait_for_workers()) return;
     retiring_.reset();
+    if (const uint16_t polling = config_->snapshot().dataplane().worker_count; polling != polling_)
+        set_polling(polling);
     stats.generation.store(config_->snapshot().generation(), std::memory_order_release);
     spdlog::info("configuration generation {} is in force", config_->snapshot().generation());
 }

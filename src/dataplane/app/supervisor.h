@@ -1,7 +1,9 @@
 // The thread beside the workers: watches for new configurations and for a new `commands` file, hands them over, keeps
-// the heartbeat, and turns signals into an orderly end. It never touches a packet.
+// the heartbeat, lets the workers stand still while shards change hands, and turns signals into an orderly end. It
+// never touches a packet.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -15,9 +17,13 @@ namespace millrace::app {
 
 class Supervisor {
   public:
+    /// Shares the shards out to so many workers, while all stand still; returns how many changed their worker.
+    using ShareOut = std::function<uint32_t(uint16_t polling)>;
+
     /// Starts the thread. `config` is the one that the workers began with. Block SIGTERM and SIGINT in every thread
     /// before.
-    Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config, std::span<port::Orders> orders);
+    Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config, std::span<port::Orders> orders,
+               ShareOut share_out);
 
     /// Ends the thread (and with it, by then, the workers).
     ~Supervisor();
@@ -32,11 +38,15 @@ class Supervisor {
     void look_for_config();
     void hand_over(const CommandsFile* commands);
     bool wait_for_workers();
+    void set_polling(uint16_t polling);
+    bool pause(std::span<port::Orders> orders);
 
     Instance& instance_;
     std::unique_ptr<const config::RuntimeConfig> config_;
     std::unique_ptr<const config::RuntimeConfig> retiring_;  // the one before, until every worker has left it
     std::span<port::Orders> orders_;
+    ShareOut share_out_;
+    uint16_t polling_;  // workers that poll at present
     const CommandsFile* commands_ = nullptr;
     std::atomic<bool> ended_ = false;
     std::thread thread_;

@@ -97,6 +97,9 @@ class IpLayer {
     /// Sends the questions and announcements that are due. Cheap; call it every iteration.
     void poll(TimeUs now);
 
+    /// Takes over the ways to neighbours that `other` knows, whose relays come here.
+    void learn_neighbours(const IpLayer& other, TimeUs now) { neighbours_.suppose_all(other.neighbours_, now); }
+
     const NeighbourTable& neighbours() const { return neighbours_; }
     const IpCounters& counters() const { return counters_; }
 

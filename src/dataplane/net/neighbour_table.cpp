@@ -155,6 +155,12 @@ void NeighbourTable::suppose(uint16_t interface, const IpAddress& address, const
     if (Entry* entry = make(interface, address, NeighbourState::stale, now_ms)) entry->mac = mac;
 }
 
+void NeighbourTable::suppose_all(const NeighbourTable& other, TimeUs now) {
+    for (const Entry& entry : other.entries_)
+        if (is_live(entry, to_ms(now)) && entry.state != NeighbourState::incomplete)
+            suppose(entry.interface, entry.address, entry.mac, now);
+}
+
 uint32_t NeighbourTable::list(std::span<NeighbourRecord> out, TimeUs now) const {
     const uint32_t now_ms = to_ms(now);
     uint32_t count = 0;

@@ -75,6 +75,9 @@ class NeighbourTable {
     /// packet can't keep a neighbour's true address out.
     void suppose(uint16_t interface, const IpAddress& address, const MacAddress& mac, TimeUs now);
 
+    /// The same of every neighbour whose address `other` knows.
+    void suppose_all(const NeighbourTable& other, TimeUs now);
+
     /// The questions that the uses since clear_questions() have caused.
     std::span<const Solicitation> questions() const { return std::span(questions_).first(question_count_); }
     void clear_questions() { question_count_ = 0; }

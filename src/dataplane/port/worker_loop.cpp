@@ -4,6 +4,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+#include <sched.h>
 #include <string>
 #include <time.h>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr TimeUs publish_interval_us = 10 * us_per_ms;
 constexpr uint32_t idle_rounds_before_sleep = 1000;
+constexpr uint32_t sleep_without_work_us = 1000;
 
 // While a frame lies in an inbox, mbuf->port says its interface and this flag that it is a copy to learn from.
 constexpr uint64_t learn_only_mark = RTE_MBUF_F_LAST_FREE;
@@ -77,11 +79,12 @@ void WorkerLoop::show(relay::Capture& capture, std::span<rte_mbuf*> mbufs, uint1
 }
 
 uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
+    if (index_ >= polling_) return 0;
     uint32_t count = 0;
     std::array<rte_mbuf*, rx_burst> mbufs;
     for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
         const std::vector<QueuePair>& queues = devices_[interface].queues;
-        for (size_t i = index_; i < queues.size(); i += inboxes_.size()) {
+        for (size_t i = index_; i < queues.size(); i += polling_) {
             const uint16_t received = cycles_.device(
                 [&] { return rte_eth_rx_burst(queues[i].port_id, queues[i].queue, mbufs.data(), rx_burst); });
             if (received == 0) continue;
@@ -119,6 +122,23 @@ void WorkerLoop::take_orders(worker::Worker& worker, Orders& orders) {
     orders.round_done.store(round, std::memory_order_release);
 }
 
+/// Lets others have the core meanwhile: the supervisor may need it.
+void WorkerLoop::stand_still(Orders& orders) {
+    orders.paused.store(true, std::memory_order_release);
+    while (orders.pause.load(std::memory_order_acquire)) sched_yield();
+    orders.paused.store(false, std::memory_order_release);
+}
+
+/// Sleeps when there has been nothing to do for long, if this worker may.
+void WorkerLoop::rest(bool busy) {
+    idle_rounds_ = busy ? 0 : idle_rounds_ + 1;
+    const uint32_t sleep_us = index_ < polling_ ? idle_sleep_us_ : sleep_without_work_us;
+    if (sleep_us == 0 || idle_rounds_ <= idle_rounds_before_sleep) return;
+    const timespec pause{0, static_cast<long>(sleep_us) * 1000};
+    nanosleep(&pause, nullptr);
+    cycles_.end_round(false);
+}
+
 void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeUs now) {
     worker.publish_gauges();
     relay::WorkerStats& values = stats.worker;
@@ -141,7 +161,7 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeU
 void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
     sink_.set_capture(worker.capture());
     TimeUs published_at = 0;
-    uint32_t idle_rounds = 0;
+    polling_ = orders.polling.load();
     while (!orders.stop.load(std::memory_order_relaxed)) {
         const TimeUs now = monotonic_us();
         uint32_t frames = poll_devices(worker, now);
@@ -151,16 +171,15 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
         const bool busy = frames != 0 || worked;
         cycles_.end_round(busy);
         take_orders(worker, orders);
+        if (orders.pause.load(std::memory_order_acquire)) {
+            stand_still(orders);
+            polling_ = orders.polling.load(std::memory_order_relaxed);
+        }
         if (now - published_at >= publish_interval_us) {
             published_at = now;
             publish(worker, stats, now);
         }
-        idle_rounds = busy ? 0 : idle_rounds + 1;
-        if (idle_sleep_us_ != 0 && idle_rounds > idle_rounds_before_sleep) {
-            const timespec pause{0, static_cast<long>(idle_sleep_us_) * 1000};
-            nanosleep(&pause, nullptr);
-            cycles_.end_round(false);
-        }
+        rest(busy);
     }
     worker.abort_all(monotonic_us());
     sink_.flush();

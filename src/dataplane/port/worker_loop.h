@@ -26,6 +26,9 @@ struct Orders {
     std::atomic<const CommandsFile*> commands = nullptr;
     std::atomic<uint64_t> round = 0;       ///< raised, with release, after a change of the two above
     std::atomic<uint64_t> round_done = 0;  ///< the round that the worker has taken over: nothing older is in use
+    std::atomic<bool> pause = false;       ///< stand still until it is taken back, with release, after any change
+    std::atomic<bool> paused = false;      ///< it stands still, with no frame in hand: its shards may be given away
+    std::atomic<uint16_t> polling = 0;     ///< the first so many workers poll; changes only while all stand still
 };
 
 class WorkerLoop {
@@ -37,7 +40,8 @@ class WorkerLoop {
     /// The sink of this worker's frames: give it to the Worker, then start the loop with run().
     QueueSink& sink() { return sink_; }
 
-    /// Polls until `orders.stop`; then resets every relay and sends that off.
+    /// Polls until `orders.stop`; then resets every relay and sends that off. A worker that is not among those that
+    /// poll owns no shard and no receive queue: it looks every millisecond for what others gave it and for orders.
     void run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders);
 
     /// A ring of received frames that belong to worker `index`.
@@ -50,6 +54,8 @@ class WorkerLoop {
     static void show(relay::Capture& capture, std::span<rte_mbuf*> mbufs, uint16_t interface, TimeUs now);
     void hand_over(rte_mbuf* mbuf, uint16_t target, bool learn_only);
     void take_orders(worker::Worker& worker, Orders& orders);
+    static void stand_still(Orders& orders);
+    void rest(bool busy);
     void publish(worker::Worker& worker, relay::StatsBlock& stats, TimeUs now);
 
     uint16_t index_;
@@ -60,6 +66,8 @@ class WorkerLoop {
     const config::RuntimeConfig* config_ = nullptr;
     const CommandsFile* commands_ = nullptr;
     uint64_t orders_round_ = 0;
+    uint16_t polling_ = 0;
+    uint32_t idle_rounds_ = 0;
     CycleMeter cycles_;
     uint64_t rx_packets_ = 0, rx_bytes_ = 0;
     uint64_t dispatched_out_ = 0, dispatched_in_ = 0, dispatch_dropped_ = 0;

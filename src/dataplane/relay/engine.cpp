@@ -12,6 +12,12 @@ namespace {
 // The longest head there can be, and what forwarding may add to it: addresses, ids and field names (http/rewrite.h).
 constexpr size_t rewritten_head_max = 2 * store::chunk_payload_max + http::forward_growth_max + 128;
 
+// A gauge of this worker, and the part of it that goes with the shard.
+void count(Counter& ours, uint32_t& part, int64_t by) {
+    ours += static_cast<uint64_t>(by);
+    part += static_cast<uint32_t>(by);
+}
+
 }  // namespace
 
 Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
@@ -101,10 +107,23 @@ Counter& Engine::phase_gauge(Phase phase) {
     return worker.streams_open;
 }
 
+void Engine::count_phase(Ref r, int64_t by) {
+    if (r.relay.phase != Phase::none) count(phase_gauge(r.relay.phase), r.shard.gauges.phase(r.relay.phase), by);
+}
+
+void Engine::count_relay(Ref r, int64_t by) {
+    count(stats_.worker.relays_open, r.shard.gauges.relays, by);
+    count(listener_stats(r.relay).open, r.shard.gauges.listeners[r.relay.listener_slot], by);
+}
+
+void Engine::count_server(Ref r, int64_t by) {
+    count(server_stats(r.relay.server_slot).open, r.shard.gauges.servers[r.relay.server_slot], by);
+}
+
 void Engine::set_phase(Ref r, Phase phase, TimeUs deadline) {
-    if (r.relay.phase != Phase::none) --phase_gauge(r.relay.phase);
-    if (phase != Phase::none) ++phase_gauge(phase);
+    count_phase(r, -1);
     r.relay.phase = phase;
+    count_phase(r, 1);
     if (r.relay.setup == store::no_chunk) return;
     Setup& setup = setup_of(r);
     setup.started = now_;

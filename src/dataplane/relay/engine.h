@@ -13,6 +13,7 @@
 //   engine_flush.cpp      segments out, timers, the idle sweep
 //   engine_stream.cpp     control's streams and listings
 //   engine_inspect.cpp    one relay's TCP, pings and captures, for an operator
+//   engine_move.cpp       shards that change their worker
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
 // One instance per worker, used by its thread alone.
@@ -67,6 +68,12 @@ class Engine {
 
     /// Takes a new configuration between two bursts. Relays keep their slots.
     void set_config(const config::RuntimeConfig& config);
+
+    /// A shard changes its worker while every worker stands still: its old engine releases it, its new one takes it,
+    /// and then each engine publishes its gauges. Any thread.
+    void release_shard(Shard& shard, TimeUs now);
+    void take_shard(Shard& shard, TimeUs now);
+    void after_moves(TimeUs now);
 
     /// A TCP segment for one of our addresses (`local_id`), of a flow of `shard` with this `flow_hash`.
     void on_segment(Shard& shard, uint32_t flow_hash, const wire::TcpSegment& segment, uint16_t local_id, TimeUs now);
@@ -137,6 +144,9 @@ class Engine {
     uint64_t random();
     void set_phase(Ref r, Phase phase, TimeUs deadline);
     Counter& phase_gauge(Phase phase);
+    void count_phase(Ref r, int64_t by);
+    void count_relay(Ref r, int64_t by);
+    void count_server(Ref r, int64_t by);
 
     // engine.cpp
     std::optional<uint32_t> find(Shard& shard, uint32_t hash, const Flow& flow);
@@ -256,7 +266,12 @@ class Engine {
     void on_stream_established(Ref r);
     size_t consume_stream(Ref r, std::span<const uint8_t> bytes);
     void on_stream_send(uint64_t id, std::span<const std::byte> bytes);
+    void tell_stream_closed(Ref r, StreamEnd end);
     void close_stream(Ref r, StreamEnd end);
+
+    // engine_move.cpp
+    void give_up_streams(Shard& shard);
+    void add_gauges(Gauges& gauges, int64_t sign);
 
     std::vector<Shard*> shards_;
     net::IpLayer& ip_;

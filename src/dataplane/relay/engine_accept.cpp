@@ -85,8 +85,7 @@ void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSeg
 
     r.relay.set(flag_client_open);
     r.relay.listener_slot = listener->record->slot;
-    ++stats_.worker.relays_open;
-    ++listener_stats(r.relay).open;
+    count_relay(r, 1);
     ++listener_stats(r.relay).accepted;
     Setup& setup = setup_of(r);
     setup.balance_hash =

@@ -35,7 +35,7 @@ void Engine::side_done(Ref r, Side side) {
     MILLRACE_ASSERT(erased);
     if (!fault(Fault::relay_leaks_chunks)) tcp::release(context(r.shard), r.relay.endpoint(side));
     if (side == Side::server && r.relay.has(flag_server_counted)) {
-        if (!fault(Fault::relay_server_stays_counted)) --server_stats(r.relay.server_slot).open;
+        if (!fault(Fault::relay_server_stays_counted)) count_server(r, -1);
         r.relay.clear(flag_server_counted);
     }
     mark_ready(r);
@@ -44,8 +44,7 @@ void Engine::side_done(Ref r, Side side) {
 void Engine::finish(Ref r) {
     if (r.relay.phase != Phase::stream) {
         write_event(r, RelayEventKind::closed);
-        --listener_stats(r.relay).open;
-        --stats_.worker.relays_open;
+        count_relay(r, -1);
     }
     set_phase(r, Phase::none, 0);
     free_setup(r);

@@ -47,7 +47,7 @@ void Engine::connect(Ref r, const config::Backend& backend, Failure failure) {
         if (result == OpenResult::opened) {
             r.relay.server_slot = *slot;
             r.relay.set(flag_server_counted);
-            ++server_stats(*slot).open;
+            count_server(r, 1);
             return;
         }
         const bool no_port = result == OpenResult::no_port;

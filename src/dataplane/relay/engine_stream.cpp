@@ -177,6 +177,7 @@ void Engine::on_stream_open(const StreamOpen& open) {
         const StreamClosed closed{.id = open.id, .end = end, .reserved = {}};
         control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
     };
+    if (shards_.empty()) return refuse(StreamEnd::no_memory);  // control has yet to learn that we stand still
     const auto slot = std::ranges::find_if(
         streams_, [](const StreamSlot& s) { return s.shard == nullptr || s.shard->relays.get(s.handle) == nullptr; });
     if (slot == streams_.end() || open.server_slot >= server_slot_max) return refuse(StreamEnd::no_memory);
@@ -228,14 +229,18 @@ void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
     mark_ready(*r);
 }
 
-/// Tells control, once, and resets the connection: a probe leaves no TIME_WAIT behind.
-void Engine::close_stream(Ref r, StreamEnd end) {
+/// Once.
+void Engine::tell_stream_closed(Ref r, StreamEnd end) {
     Setup& setup = setup_of(r);
-    if (setup.stream_told == 0) {
-        const StreamClosed closed{.id = setup.stream_id, .end = end, .reserved = {}};
-        control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
-        setup.stream_told = 1;
-    }
+    if (setup.stream_told != 0) return;
+    const StreamClosed closed{.id = setup.stream_id, .end = end, .reserved = {}};
+    control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
+    setup.stream_told = 1;
+}
+
+/// Tells control and resets the connection: a probe leaves no TIME_WAIT behind.
+void Engine::close_stream(Ref r, StreamEnd end) {
+    tell_stream_closed(r, end);
     abort_side(r, Side::server);
     mark_ready(r);
 }

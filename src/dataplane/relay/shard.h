@@ -10,6 +10,7 @@
 #include "dataplane/base/siphash.h"
 #include "dataplane/base/time.h"
 #include "dataplane/relay/drain_watch.h"
+#include "dataplane/relay/gauges.h"
 #include "dataplane/relay/record.h"
 #include "dataplane/store/chunk_store.h"
 #include "dataplane/store/flow_table.h"
@@ -79,6 +80,7 @@ struct Shard {
     store::IndexQueue ready;   ///< relays to flush
     store::IndexQueue parked;  ///< relays that wait for a neighbour
     DrainWatch drains;         ///< relays that may have to give way
+    Gauges gauges;             ///< its part of the owner's gauges
     uint32_t sweep = 0;        ///< where the idle sweep goes on
     uint32_t relief = 0;       ///< where the search for who gives way goes on
     uint64_t connections = 0;  ///< counts connection ids

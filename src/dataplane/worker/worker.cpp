@@ -1,7 +1,5 @@
 #include "dataplane/worker/worker.h"
 
-#include <algorithm>
-
 #include <millrace/assert.h>
 
 #include "dataplane/base/fault.h"
@@ -21,7 +19,7 @@ bool is_opening(const wire::TcpSegment& segment) {
 
 Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
     : index_(setup.index),
-      worker_count_(static_cast<uint16_t>(*std::ranges::max_element(setup.shard_owners) + 1)),
+      worker_count_(setup.worker_count),
       shard_owners_(setup.shard_owners),
       toeplitz_(*setup.toeplitz),
       shards_by_number_(setup.shard_owners.size(), nullptr),
@@ -51,6 +49,16 @@ void Worker::set_config(const config::RuntimeConfig& config) {
     config_ = &config;
     last_local_id_ = no_slot;
     last_destination_ = {};
+}
+
+void Worker::release_shard(relay::Shard& shard, TimeUs now) {
+    engine_.release_shard(shard, now);
+    shards_by_number_[shard.number] = nullptr;
+}
+
+void Worker::take_shard(relay::Shard& shard, TimeUs now) {
+    engine_.take_shard(shard, now);
+    shards_by_number_[shard.number] = &shard;
 }
 
 relay::Shard* Worker::shard_of(const wire::FlowKey& key, uint16_t& owner) const {

@@ -28,6 +28,7 @@ inline constexpr size_t burst_max = 64;
 
 struct WorkerSetup {
     uint16_t index = 0;
+    uint16_t worker_count = 1;               ///< all of them, also those that have no shard
     std::span<const uint16_t> shard_owners;  ///< worker of each shard; a power of two of entries
     const Toeplitz* toeplitz = nullptr;
     std::vector<relay::Shard*> shards;  ///< those that this worker owns
@@ -57,6 +58,13 @@ class Worker {
     /// Takes a new configuration, or follows another `commands` file. Between two bursts.
     void set_config(const config::RuntimeConfig& config);
     void attach(const CommandsFile* commands) { control_.attach(commands, index_); }
+
+    /// A shard leaves for another worker, or comes to this one, while all workers stand still; then after_moves() of
+    /// each. share_out() calls them.
+    void release_shard(relay::Shard& shard, TimeUs now);
+    void take_shard(relay::Shard& shard, TimeUs now);
+    void learn_neighbours(const Worker& giver, TimeUs now) { ip_.learn_neighbours(giver.ip_, now); }
+    void after_moves(TimeUs now) { engine_.after_moves(now); }
 
     /// For whoever sees the frames as they come and go: the loop and its sink.
     relay::Capture& capture() { return engine_.capture(); }

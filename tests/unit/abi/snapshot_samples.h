@@ -13,7 +13,7 @@ inline SnapshotBuilder sample_snapshot() {
     SnapshotBuilder b;
     b.dataplane.cores[0] = 2;
     b.dataplane.cores[1] = 3;
-    b.dataplane.core_count = 2;
+    b.dataplane.core_count = b.dataplane.worker_count = 2;
     b.dataplane.shard_count = 4;
     b.dataplane.relays_max = 1000;
     b.dataplane.chunk_bytes_max = 64u << 20;

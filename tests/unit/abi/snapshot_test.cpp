@@ -107,6 +107,8 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
     const BadRecord table[] = {
         {[](B& b) { b.dataplane.core_count = 0; }, "dataplane 0: number of cores out of range"},
         {[](B& b) { b.dataplane.core_count = 65; }, "dataplane 0: number of cores out of range"},
+        {[](B& b) { b.dataplane.worker_count = 0; }, "dataplane 0: number of workers out of range"},
+        {[](B& b) { b.dataplane.worker_count = 3; }, "dataplane 0: number of workers out of range"},
         {[](B& b) { b.dataplane.cores[1] = 2; }, "dataplane 0: core named twice"},
         {[](B& b) { b.dataplane.cores[1] = 1024; }, "dataplane 0: core out of range"},
         {[](B& b) { b.dataplane.shard_count = 3; }, "dataplane 0: number of shards is no power of two"},
@@ -122,7 +124,7 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.dataplane.chunk_bytes_max = b.dataplane.shard_count * (4u << 20) - 1; },
          "dataplane 0: chunk memory of a shard out of range"},
         {[](B& b) {
-             b.dataplane.core_count = b.dataplane.shard_count = 1;
+             b.dataplane.core_count = b.dataplane.worker_count = b.dataplane.shard_count = 1;
              b.dataplane.chunk_bytes_max = uint64_t{513} << 30;
          },
          "dataplane 0: chunk memory of a shard out of range"},

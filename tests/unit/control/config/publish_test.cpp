@@ -49,6 +49,7 @@ TEST(Publish, SampleBecomesASnapshot) {
     const auto p = publish(test::sample_text);
     const SnapshotView& view = p->view;
     EXPECT_EQ(view.dataplane().core_count, 2);
+    EXPECT_EQ(view.dataplane().worker_count, 2) << "all the cores";
     EXPECT_EQ(view.dataplane().shard_count, 16);
     ASSERT_EQ(view.interfaces().size(), 2u);
     EXPECT_EQ(view.interfaces()[0].queues, 2) << "one per core";

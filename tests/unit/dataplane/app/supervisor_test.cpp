@@ -24,7 +24,8 @@ class SupervisorTest : public test::RunDirectoryTest {
         EXPECT_TRUE(instance_.create_shared_files(2, 1, error)) << error;
         place("config", builder_.build(1));
         auto config = RuntimeConfig::compile(*instance_.read_config(error), nullptr, error);
-        supervisor_ = std::make_unique<Supervisor>(instance_, std::move(config), orders_);
+        supervisor_ = std::make_unique<Supervisor>(instance_, std::move(config), orders_,
+                                                   [this](uint16_t polling) { return share_out(polling); });
     }
     ~SupervisorTest() override {
         supervisor_->stop();
@@ -40,6 +41,16 @@ class SupervisorTest : public test::RunDirectoryTest {
     uint64_t ordered(size_t worker) { return orders_[worker].config.load()->snapshot().generation(); }
     void take_over(size_t worker) { orders_[worker].round_done.store(orders_[worker].round.load()); }
 
+    /// As a worker does when it is told to: until `pause` is taken back.
+    void stand_still(size_t worker) { orders_[worker].paused = true; }
+    uint32_t share_out(uint16_t polling) {
+        still_at_move_ = orders_[0].paused && orders_[1].paused && orders_[0].pause && orders_[1].pause;
+        moved_to_ = polling;
+        return 2;
+    }
+
+    std::atomic<uint16_t> moved_to_ = 0;
+    std::atomic<bool> still_at_move_ = false;
     SnapshotBuilder builder_ = millrace::test::sample_snapshot();
     Instance instance_{"test"};
     std::array<port::Orders, 2> orders_;
@@ -109,6 +120,63 @@ TEST_F(SupervisorTest, HandsOverTheCommands) {
     EXPECT_EQ(orders_[1].commands.load(), orders_[0].commands.load());
     take_over(0);
     take_over(1);
+}
+
+TEST_F(SupervisorTest, MovesShardsWhileEveryWorkerStandsStill) {
+    EXPECT_EQ(orders_[0].polling, 2);
+    EXPECT_EQ(instance_.stats().polling_workers.load(), 2u);
+    builder_.dataplane.worker_count = 1;
+    place("config", builder_.build(2));
+    ASSERT_TRUE(soon([&] { return orders_[1].round.load() == 1; }));
+    take_over(0);
+    EXPECT_FALSE(orders_[0].pause) << "not before each has the configuration";
+    take_over(1);
+    ASSERT_TRUE(soon([&] { return orders_[0].pause && orders_[1].pause; }));
+    stand_still(0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(moved_to_, 0) << "one of them may have a burst in hand";
+    stand_still(1);
+    ASSERT_TRUE(soon([&] { return generation() == 2; }));
+    EXPECT_EQ(moved_to_, 1);
+    EXPECT_TRUE(still_at_move_);
+    EXPECT_FALSE(orders_[0].pause || orders_[1].pause);
+    EXPECT_EQ(orders_[0].polling, 1);
+    EXPECT_EQ(instance_.stats().polling_workers.load(), 1u);
+}
+
+TEST_F(SupervisorTest, StopsThoseThatSleepBeforeThoseThatPoll) {
+    builder_.dataplane.worker_count = 1;
+    place("config", builder_.build(2));
+    ASSERT_TRUE(soon([&] { return orders_[1].round.load() == 1; }));
+    for (const size_t worker : {0u, 1u}) {
+        take_over(worker);
+        stand_still(worker);
+    }
+    ASSERT_TRUE(soon([&] { return generation() == 2; }));
+    for (port::Orders& order : orders_) order.paused = false;
+    builder_.dataplane.worker_count = 2;
+    place("config", builder_.build(3));
+    ASSERT_TRUE(soon([&] { return orders_[1].round.load() == 2; }));
+    for (const size_t worker : {0u, 1u}) take_over(worker);
+    ASSERT_TRUE(soon([&] { return orders_[1].pause.load(); }));
+    EXPECT_FALSE(orders_[0].pause);
+    stand_still(1);
+    ASSERT_TRUE(soon([&] { return orders_[0].pause.load(); }));
+    stand_still(0);
+    ASSERT_TRUE(soon([&] { return generation() == 3; }));
+    EXPECT_EQ(moved_to_, 2);
+}
+
+TEST_F(SupervisorTest, MovesNothingWhenTheWorkersEndMeanwhile) {
+    builder_.dataplane.worker_count = 1;
+    place("config", builder_.build(2));
+    ASSERT_TRUE(soon([&] { return orders_[1].round.load() == 1; }));
+    for (const size_t worker : {0u, 1u}) take_over(worker);
+    ASSERT_TRUE(soon([&] { return orders_[0].pause && orders_[1].pause; }));
+    stand_still(0);
+    supervisor_->stop();
+    EXPECT_TRUE(soon([&] { return !orders_[0].pause; })) << "or worker 0 would never end";
+    EXPECT_EQ(moved_to_, 0);
 }
 
 TEST_F(SupervisorTest, StopsTheWorkersOnASignal) {

@@ -130,6 +130,13 @@ TEST(RuntimeConfig, GivesNewValuesToSlotsThatStay) {
     EXPECT_EQ(after->server_by_slot(0).address, ip("198.18.1.99"));
 }
 
+TEST(RuntimeConfig, TakesAnotherNumberOfWorkers) {
+    const auto before = compiled(sample_snapshot());
+    SnapshotBuilder b = sample_snapshot();
+    b.dataplane.worker_count = 1;
+    EXPECT_EQ(compiled(b, before.get())->snapshot().dataplane().worker_count, 1);
+}
+
 TEST(RuntimeConfig, RefusesWhatOnlyARestartCanChange) {
     const auto before = compiled(sample_snapshot());
     const auto with = [](const std::function<void(SnapshotBuilder&)>& change) {

@@ -416,5 +416,20 @@ TEST_F(NeighbourTableTest, OutlivesTheWrapOfItsClock) {
     EXPECT_EQ(state(), NeighbourState::stale);
 }
 
+TEST_F(NeighbourTableTest, SupposesWhatAnotherTableKnows) {
+    NeighbourTable other(16);
+    const IpAddress known = IpAddress::v4(198, 18, 0, 10), asked_for = IpAddress::v4(198, 18, 0, 11);
+    for (const IpAddress& address : {peer, known, asked_for}) other.resolve(0, address, now_);
+    for (const IpAddress& address : {peer, known}) other.learn(0, address, {.mac = mac_b, .solicited = true}, now_);
+    make_reachable();
+    table_.suppose_all(other, now_);
+    EXPECT_TRUE(resolve());
+    EXPECT_EQ(mac_, mac_a) << "what this one knows itself outweighs it";
+    EXPECT_TRUE(resolve(known));
+    EXPECT_EQ(mac_, mac_b);
+    EXPECT_FALSE(resolve(asked_for)) << "nobody knows it";
+    EXPECT_EQ(questions().size(), 2u) << "what was supposed is verified";
+}
+
 }  // namespace
 }  // namespace millrace::net

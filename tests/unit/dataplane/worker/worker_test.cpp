@@ -1,12 +1,14 @@
 // What a worker does with a frame before TCP sees it: whose it is, who else must see it, and what is counted.
 #include "dataplane/worker/worker.h"
 
+#include <array>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 
 #include "base/rss_key.h"
 #include "config/compiled.h"
+#include "dataplane/worker/share_out.h"
 #include "net/recording_sink.h"
 
 namespace millrace::worker {
@@ -21,7 +23,6 @@ using wire::ParsedFrame;
 constexpr MacAddress front_mac{{2, 0, 0, 0, 0, 0x10}}, rear_mac{{2, 0, 0, 0, 0, 0x11}};
 constexpr MacAddress peer_mac{{2, 0, 0, 0, 0, 0x20}};
 constexpr uint16_t shard_count = 4;
-constexpr uint16_t owners[shard_count] = {0, 1, 0, 1};
 
 using Frame = std::vector<uint8_t>;
 
@@ -34,7 +35,8 @@ class WorkerTest : public ::testing::Test {
         config_ = compiled(builder_);
         const auto limits = relay::ShardLimits::of(config_->snapshot().dataplane());
         WorkerSetup setup{.index = 0,
-                          .shard_owners = owners,
+                          .worker_count = 2,
+                          .shard_owners = owners_,
                           .toeplitz = &toeplitz_,
                           .shards = {},
                           .macs = {front_mac, rear_mac},
@@ -98,8 +100,8 @@ class WorkerTest : public ::testing::Test {
         return written([&](auto room, auto& link) { return wire::write_tcp(room, link, segment, {}); }, mac, vlan);
     }
     uint16_t owner(uint16_t source_port, const char* to = "198.18.0.1", uint16_t port = 80) {
-        return owners[toeplitz_.hash(ip(ip(to).is_v4() ? "198.18.0.9" : "2001:db8::9"), ip(to), source_port, port) %
-                      shard_count];
+        return owners_[toeplitz_.hash(ip(ip(to).is_v4() ? "198.18.0.9" : "2001:db8::9"), ip(to), source_port, port) %
+                       shard_count];
     }
     /// The first source port from `from` on whose flow this worker owns.
     uint16_t port_of_mine(const char* to = "198.18.0.1", uint16_t port = 80, uint16_t from = 20000) {
@@ -123,6 +125,7 @@ class WorkerTest : public ::testing::Test {
     std::vector<ParsedFrame> sent() { return sink_.take(0, 7); }
     bool silent() { return sink_.frames[0].empty() && sink_.frames[1].empty(); }
 
+    std::array<uint16_t, shard_count> owners_ = {0, 1, 0, 1};
     SnapshotBuilder builder_ = millrace::test::sample_snapshot();
     std::unique_ptr<const config::RuntimeConfig> config_;
     Toeplitz toeplitz_{rss_verification_key};
@@ -321,6 +324,36 @@ TEST_F(WorkerTest, AnswersToPingsGoToTheWorkerThatAsked) {
     EXPECT_EQ(answer(0x4d01, "198.18.0.77"), nobody_else) << "not to us";
     for (int i = 0; i < 100; ++i) answer(0x4d01);
     EXPECT_EQ(answer(0x4d01), nobody_else) << "a flood displaces nobody's frames";
+}
+
+// So a frame that waits in an inbox while its shard moves goes on to the new owner, and none is dropped.
+TEST_F(WorkerTest, NamesTheNewOwnerOfAShardThatMoved) {
+    const uint16_t port = port_of_mine();
+    EXPECT_EQ(receive(syn(port)), nobody_else);
+    const size_t number = toeplitz_.hash(ip("198.18.0.9"), ip("198.18.0.1"), port, 80) % shard_count;
+    relay::Shard& shard = *shards_[number / 2];
+    ASSERT_EQ(shard.number, number);
+    worker_->release_shard(shard, now_);
+    owners_[number] = 1;
+    worker_->after_moves(now_);
+    EXPECT_EQ(stats_->worker.half_open, 0u);
+    EXPECT_EQ(receive(syn(port)), 1);
+    worker_->take_shard(shard, now_);
+    owners_[number] = 0;
+    worker_->after_moves(now_);
+    EXPECT_EQ(stats_->worker.half_open, 1u);
+    EXPECT_EQ(receive(syn(port)), nobody_else);
+}
+
+TEST(ShareOut, TheFrameOfAQueueComesToTheOwnerOfItsShard) {
+    for (uint16_t workers = 1; workers <= 8; ++workers) {
+        for (uint16_t polling = 1; polling <= workers; ++polling) {
+            for (uint16_t shard = 0; shard < 16; ++shard) {
+                const uint16_t queue = shard % workers;
+                EXPECT_EQ(owner_of(shard, workers, polling), queue % polling);
+            }
+        }
+    }
 }
 
 }  // namespace

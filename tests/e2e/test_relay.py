@@ -83,6 +83,7 @@ class TwoWorkers:
                 await socket.send("here")
             answers = [await socket.recv() for socket in sockets]
             open_relays = [worker["stats"]["relays_open"] for worker in self.millrace.workers()]
+            self.assertEqual(self.millrace.stats()["relays_open"], open_relays[0])
             for socket in sockets:
                 await socket.close()
             return answers, open_relays

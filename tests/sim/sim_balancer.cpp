@@ -12,6 +12,8 @@
 
 namespace {
 
+constexpr millrace::TimeUs moves_us = 20'000;  // in the worlds of every fifth seed
+
 [[noreturn]] void usage() {
     std::fprintf(stderr, "usage: sim-balancer --seeds N [--seed FIRST] [--trace 1]\n");
     std::exit(2);
@@ -29,9 +31,9 @@ void print(const millrace::sim::RelayTotals& totals, double seconds) {
     std::printf("%" PRIu64 " seeds, %" PRIu64 " connections, %" PRIu64 " bytes up, %" PRIu64 " down; packets: %" PRIu64
                 " sent, %" PRIu64 " lost, %" PRIu64 " in bursts, %" PRIu64 " while a link was down, %" PRIu64
                 " by full queues, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64
-                " corrupted; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
+                " corrupted; %" PRIu64 " moves of shards; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
                 totals.seeds, totals.sessions, totals.bytes_up, totals.bytes_down, net.sent, net.lost,
-                net.lost_in_bursts, net.lost_while_down, net.queue_drops, net.reordered, net.duplicated, net.corrupted,
+                net.lost_in_bursts, net.lost_while_down, net.queue_drops, net.reordered, net.duplicated, net.corrupted, totals.moved.shards,
                 static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
 }
 
@@ -54,7 +56,7 @@ int main(int argc, char** argv) {
     millrace::sim::RelayTotals totals;
     millrace::sim::HostileTotals hostile;
     for (uint64_t seed = first; seed < first + seeds; ++seed) {
-        millrace::sim::RelayWorld world(seed);
+        millrace::sim::RelayWorld world(seed, seed % 5 == 0 ? moves_us : 0);
         if (trace != 0) world.trace();
         const std::string failure = world.run();
         world.add_to(totals);

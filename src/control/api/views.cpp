@@ -80,6 +80,7 @@ Json dataplane_json(Controller& controller) {
     const StatsHeader& header = statistics.header();
     json["pid"] = header.pid;
     json["workers"] = statistics.worker_count();
+    json["polling_workers"] = header.polling_workers.load();
     json["started_unix_ms"] = header.start_unix_us / 1000;
     json["generation"] = header.generation.load(std::memory_order_acquire);
     json["config_error"] = config_error.empty() ? Json(nullptr) : Json(config_error);

@@ -68,6 +68,7 @@ inline SharedFile make_fake_stats(const std::string& directory, uint32_t workers
     auto& header = *reinterpret_cast<StatsHeader*>(file.data());
     header.pid = static_cast<uint32_t>(getpid());
     header.worker_count = workers;
+    header.polling_workers = workers;
     header.descriptor_count = static_cast<uint32_t>(fake_descriptors.size());
     header.worker_offset = offset;
     header.worker_stride = stride;

@@ -5,6 +5,7 @@ import os
 import statistics
 
 import plot
+from systems import BURST_SIZES
 
 MARK = "†"  # on a cell that the generator limited, and not the balancer as well
 
@@ -54,6 +55,19 @@ def entry(results, workload, figure, system, first):
     return f"{number(statistics.median(found))}{MARK * by_generator}{spread}{side}"
 
 
+def burst_table(results, work):
+    """One row for each cell whose system tells the sizes of its bursts: the medians of the rounds."""
+    rows = []
+    for workload in work:
+        for system, about in results["systems"].items():
+            found = values(cell(results, workload, system)[0], "bursts")
+            if found:
+                shares = [statistics.median(bursts[size] for bursts in found) for size in found[0]]
+                rows.append([f"{workload.title}, {about['label']}", *(f"{100 * share:.0f}" for share in shares)])
+    head = ["", *(str(size) for size in BURST_SIZES)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---", *("---:" for _ in BURST_SIZES)], *rows])
+
+
 def page(results, work):
     machine = results["machine"]
     bare = results["bare_device_packets_per_second"]
@@ -67,6 +81,8 @@ def page(results, work):
         f"\"balancer\" or \"generator\" after a figure: that side's core was at its limit. {MARK}: only the generator was, so the "
         "balancer might have done more, and no claim is made.", "",
         table(results, work), "",
+        "Receive bursts of Millrace by how many frames they had (at least so many, fewer than the next), in percent:", "",
+        burst_table(results, work), "",
         "Bare device, packets a second that one core receives and sends again (dpdk-testpmd): " +
         ", ".join(f"{kind} {number(rate)}" for kind, rate in bare.items()) + ".", "",
         "The generator's commands:", "", "```", *commands(results), "```", "",

@@ -15,6 +15,8 @@ ON_CORE = ("taskset", "-c", str(CORE))  # HAProxy's cpu-map alone leaves it wher
 PORT = 80
 FILES_MAX = 20_000  # that a process may open here
 SERVER_COUNT, CLIENT_COUNT = 8, 64
+STAGES = ("device", "buffer", "timer", "copy")  # that Millrace counts apart
+BURST_SIZES = (1, 2, 4, 8, 16, 32)  # frames, at least, in a receive burst of Millrace
 
 
 class System:
@@ -157,8 +159,10 @@ class MillraceSystem(System):
 
     def readings(self):
         stats = self.running.stats()
-        stack, device, idle = (stats[f"{what}_cycles_total"] for what in ("busy", "device", "idle"))
-        return {"busy": stack + device, "all": stack + device + idle, "device": device}
+        stages = {stage: stats[f"{stage}_cycles_total"] for stage in STAGES}
+        busy = stats["busy_cycles_total"] + stages["device"]
+        bursts = {f"bursts_{size}": stats[f"rx_bursts_{size}_total"] for size in BURST_SIZES}
+        return {"busy": busy, "all": busy + stats["idle_cycles_total"], **stages, **bursts}
 
 
 class MillraceVeth(MillraceSystem):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import machine
 from lab import memory, millrace
 from lab.generator import mistakes
+from systems import BURST_SIZES, STAGES
 
 SATURATED = 0.95  # of a core's time in useful work
 READ_EVERY_SECONDS = 0.5
@@ -30,7 +31,9 @@ def figure(name, unit):
 
 
 RATE = figure("rate", "a second")
-CYCLES = (figure("cycles", "busy cycles each"), figure("device_cycles", "of these in the device's calls"))
+CYCLES = (figure("cycles", "busy cycles each"), figure("device_cycles", "of these in the device's calls"),
+          figure("buffer_cycles", "in taking and giving back packet buffers"), figure("timer_cycles", "in timers"),
+          figure("copy_cycles", "in copies of payload"))
 BUSY = figure("busy", "share of the core")
 LATENCIES = tuple(figure(name, "µs") for name in ("p50", "p99", "p99.9"))
 BYTES_PER_RELAY = figure("bytes_per_relay", "B")
@@ -71,8 +74,10 @@ def run(workload, system, seconds):
               "gigabits": result["bytes"] * 8e-9 / result["seconds"], **result["latency_us"]}
     if rate:
         sample["cycles"] = shares["busy"] * machine.cycles_per_second() / rate
-    if rate and "device" in shares:
-        sample["device_cycles"] = shares["device"] * machine.cycles_per_second() / rate
+    if rate and STAGES[0] in shares:
+        sample |= {f"{stage}_cycles": shares[stage] * machine.cycles_per_second() / rate for stage in STAGES}
+        bursts = sum(shares[f"bursts_{size}"] for size in BURST_SIZES)
+        sample["bursts"] = {size: shares[f"bursts_{size}"] / bursts for size in BURST_SIZES}
     return {**sample, "limit": limit(sample)}
 
 

@@ -5,6 +5,8 @@
 
 #include <millrace/assert.h>
 
+#include "dataplane/base/stage_clock.h"
+
 namespace millrace::port {
 
 QueueSink::QueueSink(std::span<const Device> devices, uint16_t queue) {
@@ -20,6 +22,7 @@ QueueSink::~QueueSink() {
 }
 
 void QueueSink::take_spares(Queue& queue) {
+    const StageTime<Stage::buffers> time;
     while (queue.spare < spare_max) {
         rte_mbuf* frame = rte_pktmbuf_alloc(queue.pair.pool);
         if (frame == nullptr) break;
@@ -75,6 +78,7 @@ void QueueSink::show(Queue& queue) {
 void QueueSink::send_pending(Queue& queue) {
     if (capture_ != nullptr && capture_->running()) [[unlikely]]
         show(queue);
+    const StageTime<Stage::device> time;
     const uint16_t taken = rte_eth_tx_burst(queue.pair.port_id, queue.pair.queue, queue.frames.data(),
                                             static_cast<uint16_t>(queue.pending));
     queue.pending -= taken;

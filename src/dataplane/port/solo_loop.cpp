@@ -18,8 +18,7 @@ uint32_t SoloLoop::poll_devices(net::FrameConsumer& consumer, TimeUs now) {
     std::array<net::InboundFrame, rx_burst> frames;
     for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
         for (const QueuePair& pair : devices_[interface].queues) {
-            const uint16_t received =
-                cycles_.device([&] { return rte_eth_rx_burst(pair.port_id, pair.queue, mbufs.data(), rx_burst); });
+            const uint16_t received = receive_burst(pair, mbufs);
             if (received == 0) continue;
             for (uint16_t i = 0; i < received; ++i) frames[i] = frame_of(*mbufs[i], interface);
             consumer.receive(std::span(frames).first(received), now);
@@ -32,10 +31,11 @@ uint32_t SoloLoop::poll_devices(net::FrameConsumer& consumer, TimeUs now) {
 
 void SoloLoop::run(net::FrameConsumer& consumer, const std::function<bool(TimeUs now)>& go_on) {
     TimeUs now = monotonic_us();
+    cycles_.start();
     while (go_on(now)) {
         const uint32_t frames = poll_devices(consumer, now);
         const bool worked = consumer.poll(now);
-        cycles_.device([&] { sink_.flush(); });
+        sink_.flush();
         cycles_.end_round(frames != 0 || worked);
         now = monotonic_us();
     }

@@ -1,6 +1,7 @@
 #include "dataplane/port/worker_loop.h"
 
 #include <array>
+#include <bit>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
@@ -14,6 +15,7 @@ namespace millrace::port {
 namespace {
 
 constexpr TimeUs publish_interval_us = 10 * us_per_ms;
+static_assert(std::bit_width(rx_burst) == relay::burst_sizes);
 constexpr uint32_t idle_rounds_before_sleep = 1000;
 constexpr uint32_t sleep_without_work_us = 1000;
 
@@ -40,6 +42,7 @@ void WorkerLoop::take(worker::Worker& worker, std::span<rte_mbuf*> mbufs, uint16
         frames[i].learn_only = interface == no_slot && (mbuf->ol_flags & learn_only_mark) != 0;
     }
     worker.receive(std::span(frames).first(mbufs.size()), others, now);
+    const StageTime<Stage::buffers> time;
     for (size_t i = 0; i < mbufs.size(); ++i) {
         mbufs[i]->port = frames[i].interface;
         if (others[i] == worker::nobody_else) {
@@ -85,9 +88,9 @@ uint32_t WorkerLoop::poll_devices(worker::Worker& worker, TimeUs now) {
     for (uint16_t interface = 0; interface < devices_.size(); ++interface) {
         const std::vector<QueuePair>& queues = devices_[interface].queues;
         for (size_t i = index_; i < queues.size(); i += polling_) {
-            const uint16_t received = cycles_.device(
-                [&] { return rte_eth_rx_burst(queues[i].port_id, queues[i].queue, mbufs.data(), rx_burst); });
+            const uint16_t received = receive_burst(queues[i], mbufs);
             if (received == 0) continue;
+            ++rx_bursts_[static_cast<size_t>(std::bit_width(received)) - 1];
             for (uint16_t m = 0; m < received; ++m) rx_bytes_ += mbufs[m]->pkt_len;
             if (worker.capture().running()) [[unlikely]]
                 show(worker.capture(), std::span(mbufs).first(received), interface, now);
@@ -150,6 +153,10 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeU
     values.busy_cycles = cycles_.busy();
     values.idle_cycles = cycles_.idle();
     values.device_cycles = cycles_.device();
+    values.buffer_cycles = cycles_.stage(Stage::buffers);
+    values.timer_cycles = cycles_.stage(Stage::timers);
+    values.copy_cycles = cycles_.stage(Stage::copies);
+    for (size_t i = 0; i < rx_bursts_.size(); ++i) values.rx_bursts[i] = rx_bursts_[i];
     values.dispatched_out = dispatched_out_;
     values.dispatched_in = dispatched_in_;
     values.dispatch_dropped = dispatch_dropped_;
@@ -160,6 +167,7 @@ void WorkerLoop::publish(worker::Worker& worker, relay::StatsBlock& stats, TimeU
 
 void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& orders) {
     sink_.set_capture(worker.capture());
+    cycles_.start();
     TimeUs published_at = 0;
     polling_ = orders.polling.load();
     while (!orders.stop.load(std::memory_order_relaxed)) {
@@ -167,7 +175,7 @@ void WorkerLoop::run(worker::Worker& worker, relay::StatsBlock& stats, Orders& o
         uint32_t frames = poll_devices(worker, now);
         frames += poll_inbox(worker, now);
         const bool worked = worker.poll(now);
-        cycles_.device([&] { sink_.flush(); });
+        sink_.flush();
         const bool busy = frames != 0 || worked;
         cycles_.end_round(busy);
         take_orders(worker, orders);

@@ -70,6 +70,7 @@ class WorkerLoop {
     uint32_t idle_rounds_ = 0;
     CycleMeter cycles_;
     uint64_t rx_packets_ = 0, rx_bytes_ = 0;
+    std::array<uint64_t, relay::burst_sizes> rx_bursts_{};  // by the bit width of how many frames
     uint64_t dispatched_out_ = 0, dispatched_in_ = 0, dispatch_dropped_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/stage_clock.h"
 #include "dataplane/relay/engine.h"
 #include "dataplane/relay/overtaken.h"
 #include "dataplane/tcp/close.h"
@@ -59,6 +60,7 @@ bool Engine::poll(TimeUs now) {
 }
 
 void Engine::turn_wheel(Shard& shard) {
+    const StageTime<Stage::timers> time;
     const uint64_t now_ms = now_ / us_per_ms;
     const uint64_t behind = std::min(now_ms - shard.wheel.current_ms(), timer_lag_max);
     shard.wheel.advance(

@@ -49,6 +49,9 @@ constexpr Row rows[] = {
     WORKER_TOTAL(busy_cycles, "cycles"),
     WORKER_TOTAL(idle_cycles, "cycles"),
     WORKER_TOTAL(device_cycles, "cycles"),
+    WORKER_TOTAL(buffer_cycles, "cycles"),
+    WORKER_TOTAL(timer_cycles, "cycles"),
+    WORKER_TOTAL(copy_cycles, "cycles"),
     WORKER_TOTAL(dispatched_out, "packets"),
     WORKER_TOTAL(dispatched_in, "packets"),
     WORKER_TOTAL(dispatch_dropped, "packets"),
@@ -179,6 +182,9 @@ std::vector<StatDescriptor> stat_descriptor_table() {
     for (size_t i = 1; i < wire::drop_reason_count; ++i)
         table.push_back(describe("drop_" + std::string(wire::name(static_cast<wire::DropReason>(i))) + "_total",
                                  "packets", StatScope::worker, counter, offsetof(WorkerStats, drops) + 8 * i));
+    for (size_t i = 0; i < burst_sizes; ++i)
+        table.push_back(describe("rx_bursts_" + std::to_string(1u << i) + "_total", "bursts", StatScope::worker,
+                                 counter, offsetof(WorkerStats, rx_bursts) + 8 * i));
     for (size_t i = 0; i < std::size(response_statuses); ++i)
         table.push_back(describe("responses_" + std::to_string(response_statuses[i]) + "_total", "responses",
                                  StatScope::listener, counter, offsetof(ListenerStats, responses) + 8 * i));

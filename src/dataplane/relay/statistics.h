@@ -26,13 +26,18 @@ struct Histogram {
     }
 };
 
+/// Receive bursts are counted by the bit width of how many frames they had.
+inline constexpr size_t burst_sizes = 6;
+
 struct WorkerStats {
     // The loop (written by port/).
     Counter heartbeat_us;  ///< CLOCK_MONOTONIC of the newest publication: what came until then has been worked upon
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
-    Counter busy_cycles;    ///< iterations that found work, device calls excluded
-    Counter idle_cycles;    ///< iterations that found none
-    Counter device_cycles;  ///< inside receive and send bursts of busy iterations
+    Counter busy_cycles;                               ///< iterations that found work, device calls excluded
+    Counter idle_cycles;                               ///< iterations that found none
+    Counter device_cycles;                             ///< inside receive and send bursts of busy iterations
+    Counter buffer_cycles, timer_cycles, copy_cycles;  ///< of busy_cycles, estimates: base/stage_clock.h
+    Counter rx_bursts[burst_sizes];                    ///< of 1, 2 to 3, 4 to 7… frames
     Counter dispatched_out, dispatched_in, dispatch_dropped;
     Counter tx_out_of_frames;
     // Frames that were dropped before TCP, by wire::DropReason.

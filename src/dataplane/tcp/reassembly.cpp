@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/stage_clock.h"
 #include "dataplane/tcp/extension.h"
 #include "dataplane/tcp/receive_window.h"
 #include "dataplane/tcp/sack_blocks.h"
@@ -27,6 +28,7 @@ size_t extend(const Context& ctx, ChunkId previous, std::span<const uint8_t> byt
     ChunkHeader& header = ctx.chunks.header(previous);
     const std::span<uint8_t> room = ctx.chunks.capacity(previous).subspan(header.length);
     const size_t taken = std::min(room.size(), bytes.size());
+    const StageTime<Stage::copies> time;
     std::memcpy(room.data(), bytes.data(), taken);
     header.length = static_cast<uint16_t>(header.length + taken);
     return taken;

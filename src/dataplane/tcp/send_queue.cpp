@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/stage_clock.h"
 
 namespace millrace::tcp {
 namespace {
@@ -36,6 +37,7 @@ size_t fill(const Context& ctx, ChunkId id, uint32_t limit, std::span<const uint
     // Marks are for what was sent of the chunk: nothing joins it behind them.
     if (header.length >= full || (header.flags & (chunk_sacked | chunk_lost)) != 0) return 0;
     const size_t taken = std::min(full - header.length, bytes.size());
+    const StageTime<Stage::copies> time;
     std::memcpy(capacity.data() + header.length, bytes.data(), taken);
     header.length = static_cast<uint16_t>(header.length + taken);
     return taken;

@@ -5,6 +5,7 @@
 #include <millrace/assert.h>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/stage_clock.h"
 #include "dataplane/wire/packet_writer.h"
 #include "dataplane/wire/parse.h"
 #include "dataplane/wire/write.h"
@@ -126,6 +127,7 @@ uint64_t write_payload(uint8_t* at, const OutboundSegment& segment, uint64_t sum
     for (unsigned i = 0; i < segment.piece_count; ++i) {
         const std::span<const uint8_t> piece = segment.pieces[i];
         MILLRACE_ASSERT(piece.size() <= segment.payload_length - offset);
+        const StageTime<Stage::copies> time;
         if ((offset & 1) == 0 || fault(Fault::wire_odd_piece_checksum))
             sum = checksum_copy(sum, at + offset, piece.data(), piece.size());
         else

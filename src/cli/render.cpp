@@ -87,8 +87,9 @@ std::string render_status(const Json& d) {
     if (at(control, "config_error").is_string())
         out += "            the newest file was refused: " + text(control, "config_error") + '\n';
     if (at(dataplane, "running") == true) {
-        out += "dataplane   pid " + text(dataplane, "pid") + ", " + text(dataplane, "polling_workers") + " of " + text(dataplane, "workers") + " workers poll, up " +
-               age_of(at(dataplane, "started_unix_ms")) + ", generation " + text(dataplane, "generation") + '\n';
+        out += "dataplane   pid " + text(dataplane, "pid") + ", " + text(dataplane, "polling_workers") + " of " +
+               text(dataplane, "workers") + " workers poll, up " + age_of(at(dataplane, "started_unix_ms")) +
+               ", generation " + text(dataplane, "generation") + '\n';
         if (at(dataplane, "config_error").is_string())
             out += "            refused the newest configuration: " + text(dataplane, "config_error") + '\n';
     } else {

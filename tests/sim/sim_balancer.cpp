@@ -30,11 +30,11 @@ void print(const millrace::sim::RelayTotals& totals, double seconds) {
     const millrace::sim::NetworkTotals& net = totals.network;
     std::printf("%" PRIu64 " seeds, %" PRIu64 " connections, %" PRIu64 " bytes up, %" PRIu64 " down; packets: %" PRIu64
                 " sent, %" PRIu64 " lost, %" PRIu64 " in bursts, %" PRIu64 " while a link was down, %" PRIu64
-                " by full queues, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64
-                " corrupted; %" PRIu64 " moves of shards; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
+                " by full queues, %" PRIu64 " reordered, %" PRIu64 " duplicated, %" PRIu64 " corrupted; %" PRIu64
+                " moves of shards; %.0f s simulated in %.1f s; %" PRIu64 " failures\n",
                 totals.seeds, totals.sessions, totals.bytes_up, totals.bytes_down, net.sent, net.lost,
-                net.lost_in_bursts, net.lost_while_down, net.queue_drops, net.reordered, net.duplicated, net.corrupted, totals.moved.shards,
-                static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
+                net.lost_in_bursts, net.lost_while_down, net.queue_drops, net.reordered, net.duplicated, net.corrupted,
+                totals.moved.shards, static_cast<double>(totals.virtual_us) / 1e6, seconds, totals.failures);
 }
 
 }  // namespace

@@ -86,6 +86,7 @@ void note_block(const Context& ctx, Endpoint ep, Extension& state, Seq seq) {
 
 void note_duplicate(const Context& ctx, Endpoint ep, Seq left, Seq right) {
     if (!ep.hot.has(flag_sack) || left == right || fault(Fault::tcp_no_dsack)) return;
+    if (left > ep.hot.rcv_adv) return;  // so old that it would read as new
     Extension* state = ensure_extension(ctx, ep);
     if (state == nullptr) return;  // the ACK itself says enough
     const bool touches = duplicate_noted(*state) && left <= state->duplicate_right && state->duplicate_left <= right;

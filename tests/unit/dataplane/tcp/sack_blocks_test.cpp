@@ -124,6 +124,18 @@ TEST(SackBlocks, DuplicateBelowTheAckIsReportedOnce) {
     EXPECT_EQ(c.answer(2000), (Blocks{{2000, 2500}})) << "only once";
 }
 
+// Half the sequence space behind the window's edge is ahead of it as well: a peer could only misread that.
+TEST(SackBlocks, DuplicateSoOldThatItLooksNewIsNotReported) {
+    SackConnection c;
+    c.arrive(0);
+    c.flush_all();
+    const uint32_t edge = c.hot.rcv_adv - (c.irs + 1);
+    for (const uint32_t before : {500u, 100u}) {
+        EXPECT_EQ(c.answer(edge + (1u << 31) - before), Blocks{}) << before;
+        EXPECT_EQ(c.ack_of(c.sent.back()), 500u);
+    }
+}
+
 // §4.1.2 and §4.1.3: with a hole, and of bytes that wait themselves.
 TEST(SackBlocks, DuplicateBesideAHole) {
     SackConnection c;

@@ -80,7 +80,8 @@ class Operator(LabTest):
                                    text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
-        self.millrace.wait(lambda: self.millrace.ctl("show", "capture")["running"], 5, "capturing")
+        # One that ends by count may have ended before it was seen.
+        self.millrace.wait(lambda: self.millrace.ctl("show", "capture")["running"] or process.poll() is not None, 5, "capturing")
 
         def finish(timeout=30):
             process.wait(timeout)

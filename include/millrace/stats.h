@@ -58,7 +58,7 @@ struct StatsHeader {
     uint32_t relay_record_bytes;  ///< sizeof one relay record
     uint64_t worker_offset;
     uint64_t worker_stride;
-    std::atomic<uint32_t> polling_workers;  ///< the first so many own shards; the others stand still
+    std::atomic<uint32_t> polling_workers;  ///< the first so many own shards; the others sleep
     uint32_t reserved;
     char config_error[256];  ///< why the newest published configuration was refused; empty when it was not
     StatScopeLayout scopes[static_cast<uint32_t>(StatScope::count)];

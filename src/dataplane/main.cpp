@@ -23,6 +23,7 @@
 #include "dataplane/app/kernel_routes.h"
 #include "dataplane/app/privileges.h"
 #include "dataplane/app/supervisor.h"
+#include "dataplane/port/burst.h"
 #include "dataplane/port/device.h"
 #include "dataplane/port/eal.h"
 #include "dataplane/port/worker_loop.h"
@@ -162,7 +163,7 @@ class Dataplane {
         std::vector<relay::Shard*> shards;
         for (const Parts& parts : workers_) workers.push_back(parts.worker.get());
         for (const auto& shard : shards_) shards.push_back(shard.get());
-        return worker::share_out(workers, shards, owners_, polling, now());
+        return worker::share_out(workers, shards, owners_, polling, port::monotonic_us());
     }
 
     /// The first worker polls on this thread, the others on EAL's; returns when all have ended.
@@ -191,17 +192,12 @@ class Dataplane {
         return 0;
     }
 
-    static TimeUs now() {
-        timespec time{};
-        clock_gettime(CLOCK_MONOTONIC, &time);
-        return static_cast<TimeUs>(time.tv_sec) * us_per_s + static_cast<TimeUs>(time.tv_nsec) / 1000;
-    }
-
     void make_shards(app::Instance& instance) {
         const relay::ShardLimits limits = relay::ShardLimits::of(settings_);
+        const TimeUs now = port::monotonic_us();
         for (uint16_t number = 0; number < settings_.shard_count; ++number) {
             shards_.push_back(
-                std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now()));
+                std::make_unique<relay::Shard>(number, std::move(instance.regions()[number]), limits, now));
             owners_.push_back(worker::owner_of(number, settings_.core_count, settings_.worker_count));
         }
     }

@@ -7,16 +7,22 @@
 namespace millrace::sim {
 namespace {
 
-TEST(RelaySim, NothingIsLostOrLeftOnABadNetwork) {
+/// Runs the worlds of the first `seeds` seeds, whose shards move as often as `moves_us` says; none loses anything.
+RelayTotals run_seeds(uint64_t seeds, TimeUs (*moves_us)(uint64_t seed)) {
     RelayTotals totals;
-    for (uint64_t seed = 1; seed <= 30; ++seed) {
-        RelayWorld world(seed);
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
+        RelayWorld world(seed, moves_us(seed));
         EXPECT_EQ(world.run(), "") << "seed " << seed;
         world.add_to(totals);
     }
-    EXPECT_GE(totals.bytes_up, 30u * 256 * 1024);
-    EXPECT_GE(totals.bytes_down, 30u * 256 * 1024);
+    EXPECT_GE(totals.bytes_up, seeds * 256 * 1024);
+    EXPECT_GE(totals.bytes_down, seeds * 256 * 1024);
     EXPECT_GT(totals.network.lost, 0u);
+    return totals;
+}
+
+TEST(RelaySim, NothingIsLostOrLeftOnABadNetwork) {
+    const RelayTotals totals = run_seeds(30, [](uint64_t) { return TimeUs{0}; });
     EXPECT_GT(totals.network.lost_in_bursts, 0u);
     EXPECT_GT(totals.network.lost_while_down, 0u);
     EXPECT_GT(totals.network.reordered, 0u);
@@ -25,15 +31,9 @@ TEST(RelaySim, NothingIsLostOrLeftOnABadNetwork) {
 }
 
 TEST(RelaySim, NothingIsLostWhileShardsChangeTheirWorker) {
-    RelayTotals totals;
-    for (uint64_t seed = 1; seed <= 20; ++seed) {
-        RelayWorld world(seed, (seed % 3 == 0 ? 2 : seed % 3 == 1 ? 20 : 200) * us_per_ms);
-        EXPECT_EQ(world.run(), "") << "seed " << seed;
-        world.add_to(totals);
-    }
-    EXPECT_GE(totals.bytes_up, 20u * 256 * 1024);
-    EXPECT_GE(totals.bytes_down, 20u * 256 * 1024);
-    EXPECT_GT(totals.network.lost, 0u);
+    const RelayTotals totals = run_seeds(20, [](uint64_t seed) {
+        return (seed % 3 == 0 ? 2 : seed % 3 == 1 ? 20 : 200) * us_per_ms;
+    });
     EXPECT_GT(totals.moved.shards, 1000u);
     EXPECT_GT(totals.moved.relaying, 1000u);
     EXPECT_GT(totals.moved.connecting, 0u);

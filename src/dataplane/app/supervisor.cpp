@@ -7,18 +7,13 @@
 #include <time.h>
 
 #include "dataplane/app/privileges.h"
+#include "dataplane/port/burst.h"
 
 namespace millrace::app {
 namespace {
 
 constexpr long look_interval_ns = 50'000'000;
 constexpr long round_interval_ns = 100'000;
-
-uint64_t monotonic_us() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<uint64_t>(time.tv_sec) * us_per_s + static_cast<uint64_t>(time.tv_nsec) / 1000;
-}
 
 // Off the workers' cores where the machine has others: those poll without end.
 void leave_worker_cores(const DataplaneRecord& settings) {
@@ -73,7 +68,7 @@ void Supervisor::run() {
     leave_worker_cores(config_->snapshot().dataplane());
     while (!ended_) {
         if (wait_for_signal(look_interval_ns)) stop();
-        instance_.stats().heartbeat_us.store(monotonic_us(), std::memory_order_relaxed);
+        instance_.stats().heartbeat_us.store(port::monotonic_us(), std::memory_order_relaxed);
         if (stopping()) continue;
         if (const CommandsFile* commands = instance_.follow_commands(); commands != commands_) hand_over(commands);
         if (instance_.config_changed()) look_for_config();
@@ -109,7 +104,7 @@ bool Supervisor::wait_for_workers() {
 /// longer than the move takes. When they are told to end meanwhile, they end with the shards that they have.
 void Supervisor::set_polling(uint16_t polling) {
     const bool asleep = pause(orders_.subspan(polling_));
-    const uint64_t stopped_at = monotonic_us();
+    const TimeUs stopped_at = port::monotonic_us();
     const bool still = asleep && pause(orders_.first(polling_));
     uint32_t moved = 0;
     if (still) {
@@ -118,7 +113,7 @@ void Supervisor::set_polling(uint16_t polling) {
         for (port::Orders& order : orders_) order.polling.store(polling, std::memory_order_relaxed);
     }
     for (port::Orders& order : orders_) order.pause.store(false, std::memory_order_release);
-    const uint64_t pause_us = monotonic_us() - stopped_at;
+    const TimeUs pause_us = port::monotonic_us() - stopped_at;
     if (!still) return;
     instance_.stats().polling_workers.store(polling, std::memory_order_relaxed);
     spdlog::info("{} of {} workers poll; {} shards changed their worker in a pause of {} us", polling, orders_.size(),

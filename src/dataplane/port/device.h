@@ -35,7 +35,8 @@ struct Device {
 uint64_t frame_pool_bytes(const SnapshotView& config);
 
 /// Configures and starts the device of `interface` with all its queues. `rss_key` is the 40 B Toeplitz key; a device
-/// with RSS sends shard s to the queue of the worker that owns it: queue s modulo the number of workers.
+/// with RSS sends the frames of shard s to queue s modulo the number of cores, which the shard's owner polls
+/// (worker/share_out.h).
 bool open_device(const SnapshotView& config, const InterfaceRecord& interface, const uint8_t (&rss_key)[40],
                  Device& device, std::string& error);
 

@@ -16,7 +16,7 @@
 //   engine_move.cpp       shards that change their worker
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
-// One instance per worker, used by its thread alone.
+// One instance per worker, used by its thread alone but for what moves shards.
 #pragma once
 
 #include <array>
@@ -70,7 +70,8 @@ class Engine {
     void set_config(const config::RuntimeConfig& config);
 
     /// A shard changes its worker while every worker stands still: its old engine releases it, its new one takes it,
-    /// and then each engine publishes its gauges. Any thread.
+    /// and then each engine publishes its gauges and tries again what waits for a neighbour. On whichever thread made
+    /// them stand still.
     void release_shard(Shard& shard, TimeUs now);
     void take_shard(Shard& shard, TimeUs now);
     void after_moves(TimeUs now);

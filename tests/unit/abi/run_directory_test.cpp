@@ -83,6 +83,7 @@ TEST_F(RunDirectoryTest, IsOpenToTheOtherProcessFromTheFirstMoment) {
     }
     done = true;
     other.join();
+    EXPECT_FALSE(seen.empty());
     for (const unsigned mode : seen) EXPECT_EQ(mode, 0755u) << std::oct << mode;
 }
 

@@ -206,7 +206,8 @@ class Millrace:
         """Until the dataplane polls with the published configuration."""
         def running():
             status = self.ctl("status")
-            return status["dataplane"]["running"] and \
+            # A dataplane that has just ended counts as running for as long as its last heartbeat is young.
+            return status["dataplane"]["running"] and status["dataplane"]["pid"] == self.dataplane.pid and \
                 status["dataplane"]["generation"] == status["control"]["generation"]
         self.wait(running, what="running")
 

@@ -54,6 +54,7 @@ class SilentNameServer(LabTest):
     def test_a_reload_holds_up_no_health_check_and_no_end(self):
         self.lab.stop(self.millrace.control)
         running = Unresolving(self.lab, self.config(), name=self.millrace.name)
+        running.dataplane = self.millrace.dataplane
         running.start_control()
         running.wait_running()
         running.write_config(self.config_with_a_name())

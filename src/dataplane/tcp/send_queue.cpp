@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/base/fault.h"
 #include "dataplane/base/stage_clock.h"
@@ -30,17 +31,26 @@ uint32_t chunk_payload_for(size_t wanted) {
     return best;
 }
 
-size_t fill(const Context& ctx, ChunkId id, uint32_t limit, std::span<const uint8_t> bytes) {
-    ChunkHeader& header = ctx.chunks.header(id);
-    const std::span<uint8_t> capacity = ctx.chunks.capacity(id);
-    const size_t full = std::min<size_t>(capacity.size(), limit);
+size_t room(const Context& ctx, ChunkId id, uint32_t limit) {
+    const ChunkHeader& header = ctx.chunks.header(id);
+    const size_t full = std::min<size_t>(ctx.chunks.capacity(id).size(), limit);
     // Marks are for what was sent of the chunk: nothing joins it behind them.
     if (header.length >= full || (header.flags & (chunk_sacked | chunk_lost)) != 0) return 0;
-    const size_t taken = std::min(full - header.length, bytes.size());
+    return full - header.length;
+}
+
+size_t fill(const Context& ctx, ChunkId id, uint32_t limit, std::span<const uint8_t> bytes) {
+    ChunkHeader& header = ctx.chunks.header(id);
+    const size_t taken = std::min(room(ctx, id, limit), bytes.size());
     const StageTime<Stage::copies> time;
-    std::memcpy(capacity.data() + header.length, bytes.data(), taken);
+    std::memcpy(ctx.chunks.capacity(id).data() + header.length, bytes.data(), taken);
     header.length = static_cast<uint16_t>(header.length + taken);
     return taken;
+}
+
+/// While bytes queue up, more will come: begin a chunk that a whole segment fits into.
+bool has_backlog(Endpoint ep) {
+    return !syn_unacknowledged(ep.hot) && send_queue_end(ep) != ep.hot.snd_nxt;
 }
 
 void link_at_tail(const Context& ctx, Endpoint ep, ChunkId id) {
@@ -64,11 +74,31 @@ void count_marked(Released& released, const ChunkHeader& header, Seq from, Seq t
 
 }  // namespace
 
-size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes) {
+bool send_queue_reserve(const Context& ctx, Endpoint ep, size_t length, ChunkId& spares) {
+    const uint32_t limit = chunk_payload_limit(ep.hot);
+    const bool backlog = has_backlog(ep);
+    size_t left = length;
+    if (ep.hot.send_tail != no_chunk) left -= std::min(left, room(ctx, ep.hot.send_tail, limit));
+    spares = no_chunk;
+    ChunkId* link = &spares;
+    while (left > 0) {
+        const ChunkId id = ctx.chunks.allocate(chunk_payload_for(backlog ? limit : std::min<size_t>(left, limit)));
+        if (id == no_chunk) {
+            ++ctx.counters.send_chunks_exhausted;
+            while (spares != no_chunk) ctx.chunks.free(std::exchange(spares, ctx.chunks.header(spares).next));
+            return false;
+        }
+        *link = id;
+        link = &ctx.chunks.header(id).next;
+        left -= std::min(left, room(ctx, id, limit));
+    }
+    return true;
+}
+
+size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes, ChunkId spares) {
     const bool cursor_needed = syn_unacknowledged(ep.hot) ? ep.warm.queued == 0 : send_queue_end(ep) == ep.hot.snd_nxt;
     const uint32_t limit = chunk_payload_limit(ep.hot);
-    // While bytes queue up, more will come: begin a chunk that a whole segment fits into.
-    const bool backlog = !syn_unacknowledged(ep.hot) && send_queue_end(ep) != ep.hot.snd_nxt;
+    const bool backlog = has_backlog(ep);
     ChunkId first = no_chunk;
     size_t taken = 0;
     if (ep.hot.send_tail != no_chunk) {
@@ -78,11 +108,12 @@ size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_
     }
     while (taken < bytes.size()) {
         const size_t wanted = backlog ? limit : std::min<size_t>(bytes.size() - taken, limit);
-        const ChunkId id = ctx.chunks.allocate(chunk_payload_for(wanted));
+        const ChunkId id = spares != no_chunk ? spares : ctx.chunks.allocate(chunk_payload_for(wanted));
         if (id == no_chunk) {
             ++ctx.counters.send_chunks_exhausted;
             break;
         }
+        spares = ctx.chunks.header(id).next;
         ctx.chunks.header(id).seq = send_queue_end(ep).value;
         if (ep.hot.send_tail != no_chunk) ctx.chunks.header(id).sent_at = ctx.chunks.header(ep.hot.send_tail).sent_at;
         const size_t stored = fill(ctx, id, limit, bytes.subspan(taken));

@@ -51,8 +51,14 @@ void for_each_sent_chunk(const Context& ctx, Endpoint ep, uint32_t chunks_max, V
     }
 }
 
-/// Appends bytes at the sequence numbers from send_queue_end(); returns how many fitted into memory.
-size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes);
+/// Appends bytes at the sequence numbers from send_queue_end(); returns how many fitted into memory. Chunks are taken
+/// from the list `spares` first.
+size_t send_queue_append(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes,
+                         store::ChunkId spares = store::no_chunk);
+
+/// Sets the chunks aside that send_queue_append() of `length` bytes takes, a list in `spares`. False when there is no
+/// memory for all of them; then nothing has changed.
+bool send_queue_reserve(const Context& ctx, Endpoint ep, size_t length, store::ChunkId& spares);
 
 /// What send_queue_release() freed.
 struct Released {

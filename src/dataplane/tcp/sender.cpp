@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <millrace/assert.h>
+
 #include "dataplane/base/fault.h"
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/delayed_ack.h"
@@ -382,13 +384,26 @@ void Flush::start_persist_timer() {
     ep_.warm.timer_base = static_cast<uint32_t>(ctx_.now);
 }
 
+bool can_send(const EndpointHot& hot) {
+    const bool open = syn_unacknowledged(hot) || hot.state == State::established || hot.state == State::close_wait;
+    return open && !hot.has(flag_fin_queued);
+}
+
 }  // namespace
 
 size_t send(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes) {
-    const State state = ep.hot.state;
-    const bool open = syn_unacknowledged(ep.hot) || state == State::established || state == State::close_wait;
-    if (!open || ep.hot.has(flag_fin_queued) || bytes.empty()) return 0;
+    if (!can_send(ep.hot) || bytes.empty()) return 0;
     return send_queue_append(ctx, ep, bytes);
+}
+
+bool send_whole(const Context& ctx, Endpoint ep, size_t length, Make make) {
+    store::ChunkId spares = store::no_chunk;
+    if (!can_send(ep.hot) || !send_queue_reserve(ctx, ep, length, spares)) return false;
+    const std::span<const uint8_t> bytes = make();
+    MILLRACE_ASSERT(bytes.size() == length);
+    const size_t taken = send_queue_append(ctx, ep, bytes, spares);
+    MILLRACE_ASSERT(taken == length);
+    return true;
 }
 
 FlushResult flush(const Context& ctx, Endpoint ep, uint32_t receive_space, uint32_t segment_credit, Emit emit) {

@@ -11,6 +11,13 @@ namespace millrace::tcp {
 /// most is the owner's decision (send_queue_bytes).
 size_t send(const Context& ctx, Endpoint ep, std::span<const uint8_t> bytes);
 
+/// Makes the bytes that there is room for; valid until it is called again.
+using Make = FunctionRef<std::span<const uint8_t>()>;
+
+/// Appends the `length` bytes that `make` returns, which is called only when all of them can be taken. False, with
+/// nothing changed, where send() would take fewer.
+bool send_whole(const Context& ctx, Endpoint ep, size_t length, Make make);
+
 struct FlushResult {
     uint32_t segments = 0;      ///< emitted, at most the credit
     bool wants_credit = false;  ///< more is due, but the credit ended: call again when there is more

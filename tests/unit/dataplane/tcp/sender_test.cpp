@@ -50,6 +50,27 @@ TEST(Sender, TinyWritesShareChunksAndSegments) {
     EXPECT_EQ(out[0].payload, text);
 }
 
+TEST(Sender, WholeOrNothing) {
+    Connection c;
+    c.establish(1000);
+    c.send_text("before");
+    const std::string text = pattern(2500);
+    EXPECT_TRUE(send_whole(c.context(), {c.hot, c.warm}, text.size(), [&] { return bytes_of(text); }));
+    EXPECT_EQ(all_payload(c.flush_all()), "before" + text);
+
+    c.exhaust_chunks();
+    const uint32_t queued = c.warm.queued;
+    const uint64_t in_use = c.chunks.bytes_in_use();
+    bool made = false;
+    EXPECT_FALSE(send_whole(c.context(), {c.hot, c.warm}, text.size(), [&] {
+        made = true;
+        return bytes_of(text);
+    }));
+    EXPECT_FALSE(made) << "nothing is sealed for which there is no room";
+    EXPECT_EQ(c.warm.queued, queued);
+    EXPECT_EQ(c.chunks.bytes_in_use(), in_use);
+}
+
 TEST(Sender, RoomOfASentChunkIsUsed) {
     Connection c;
     c.establish();

@@ -28,6 +28,7 @@ inline constexpr uint32_t neighbours_max_low = 64, neighbours_max_high = 256u <<
 inline constexpr uint32_t idle_sleep_us_max = 1000;
 inline constexpr uint32_t send_queue_bytes_min = 16u << 10;
 inline constexpr uint32_t send_queue_bytes_max = 16u << 20;
+inline constexpr uint32_t crypto_threads_max = 64;
 inline constexpr uint32_t drain_rate_min_low = 64, drain_rate_min_high = 1u << 20;  ///< of drain_rate_min
 
 inline constexpr uint16_t ack_delay_ms_max = 500;                            ///< RFC 9293 §3.8.6.3, MUST-40

@@ -43,6 +43,18 @@ const char* name(CloseReason reason) {
             return "keepalive_timeout";
         case CloseReason::body_timeout:
             return "body_timeout";
+        case CloseReason::tls_handshake:
+            return "tls_handshake";
+        case CloseReason::tls_timeout:
+            return "tls_timeout";
+        case CloseReason::tls_refused:
+            return "tls_refused";
+        case CloseReason::tls_bad_record:
+            return "tls_bad_record";
+        case CloseReason::tls_alert:
+            return "tls_alert";
+        case CloseReason::tls_truncated:
+            return "tls_truncated";
         case CloseReason::count:
             break;
     }

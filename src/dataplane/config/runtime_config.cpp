@@ -33,6 +33,7 @@ const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) 
     if (a.send_queue_max_bytes != b.send_queue_max_bytes) return "send_queue_max";
     if (a.drain_rate_min != b.drain_rate_min) return "drain_rate_min";
     if (a.huge_pages != b.huge_pages) return "huge_pages";
+    if (a.crypto_threads != b.crypto_threads) return "crypto_threads";
     if (a.syn_cookies != b.syn_cookies) return "syn_cookies";
     if (a.tcp.congestion_control != b.tcp.congestion_control) return "tcp.congestion_control";
     if (a.tcp.idle_restart != b.tcp.idle_restart) return "tcp.idle_restart";

@@ -104,7 +104,14 @@ struct ListConnections {
 };
 static_assert(sizeof(ListConnections) == 16);
 
-enum class RelayState : uint8_t { reading_head = 0, connecting = 1, upgrading = 2, relaying = 3, closing = 4 };
+enum class RelayState : uint8_t {
+    reading_head = 0,
+    connecting = 1,
+    upgrading = 2,
+    relaying = 3,
+    closing = 4,
+    tls_handshake = 5,
+};
 
 struct ConnectionRecord {
     uint64_t connection_id;

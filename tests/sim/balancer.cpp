@@ -6,6 +6,7 @@
 
 #include "dataplane/tcp/close.h"
 #include "dataplane/tcp/extension.h"
+#include "tests/sim/client_tls.h"
 
 namespace millrace::sim {
 namespace {
@@ -115,6 +116,20 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
     return b;
 }
 
+void add_tls_listeners(SnapshotBuilder& config) {
+    config.dataplane.crypto_threads = 1;
+    for (const bool http : {true, false}) {
+        ListenerRecord listener = config.listeners[http ? 0 : 1];
+        listener.name = config.text(http ? "secure" : "secure-raw");
+        listener.port = http ? https_port : tls_port;
+        listener.slot = http ? 2 : 3;
+        listener.tls = 1;
+        listener.first_route = static_cast<uint32_t>(config.http_routes.size());
+        config.http_routes.push_back({{}, {}, 0, {}});
+        config.listeners.push_back(listener);
+    }
+}
+
 void Balancer::Ring::commit(uint16_t, size_t length) {
     frames.emplace_back(room.begin(), room.begin() + static_cast<long>(length));
     --left;
@@ -154,6 +169,12 @@ void Balancer::make_shards(TimeUs now) {
 void Balancer::make_workers() {
     const DataplaneRecord& settings = config_->snapshot().dataplane();
     const Hashing& shared = hashing(settings.shard_count);
+    if (settings.crypto_threads != 0) {
+        pool_settings_ = {.workers = settings.core_count, .threads = 1, .seats = options_.tls_seats};
+        pool_ = std::make_unique<tls::Pool>(pool_settings_);
+        for (const ListenerRecord& listener : config_->snapshot().listeners())
+            if (listener.tls != 0) pool_->set_context(listener.slot, simulated_server_context());
+    }
     for (uint16_t index = 0; index < settings.core_count; ++index) {
         auto unit = std::make_unique<Unit>();
         unit->stats.reset(zeroed<relay::StatsBlock>());
@@ -165,6 +186,7 @@ void Balancer::make_workers() {
         Unit& unit = *workers_[index];
         for (const auto& other : workers_)
             if (other.get() != &unit) unit.other_stats.push_back(other->stats.get());
+        if (pool_ != nullptr) unit.handshakes = std::make_unique<app::PoolHandshakes>(*pool_, pool_settings_, index);
         worker::WorkerSetup setup{.index = index,
                                   .worker_count = settings.core_count,
                                   .shard_owners = owners_,
@@ -177,7 +199,8 @@ void Balancer::make_workers() {
                                   .other_stats = unit.other_stats,
                                   .events = unit.events.get(),
                                   .random_seed = random_.next() | 1,
-                                  .connection_id_base = 1000};
+                                  .connection_id_base = 1000,
+                                  .handshakes = unit.handshakes.get()};
         for (const auto& shard : shards_)
             if (owners_[shard->number] == index) setup.shards.push_back(shard.get());
         unit.worker = std::make_unique<worker::Worker>(setup, *config_);
@@ -264,6 +287,13 @@ void Balancer::take_burst(uint16_t index, TimeUs now) {
     }
 }
 
+/// Something is to be done for crypto threads.
+bool Balancer::crypto_waits() const {
+    for (uint32_t worker = 0; pool_ != nullptr && crypto_runs_ && worker < workers_.size(); ++worker)
+        if (pool_->waiting(worker) != 0) return true;
+    return false;
+}
+
 bool Balancer::busy() const {
     return std::ranges::any_of(shards_, [](const auto& shard) { return !shard->ready.empty(); });
 }
@@ -271,7 +301,7 @@ bool Balancer::busy() const {
 std::optional<TimeUs> Balancer::next_deadline(TimeUs now) {
     for (const auto& unit : workers_)
         if (!unit->inbox.empty()) return now;
-    if (busy()) return polled_at_ + busy_interval_us;
+    if (busy() || crypto_waits()) return polled_at_ + busy_interval_us;
     TimeUs next = polled_at_ + poll_interval_us;
     for (const auto& shard : shards_) {
         if (shard->half_open.size() != 0 || !shard->parked.empty()) next = std::min(next, polled_at_ + us_per_ms);
@@ -290,6 +320,7 @@ void Balancer::poll(TimeUs now, const FrameSink& send) {
     while (waiting())
         for (uint16_t index = 0; index < workers_.size(); ++index)
             if (!workers_[index]->inbox.empty()) take_burst(index, now);
+    while (crypto_waits()) pool_->serve(0);
     for (const auto& unit : workers_) {
         unit->worker->poll(now);
         std::vector<std::vector<uint8_t>> frames;
@@ -400,6 +431,10 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
         if (setup.request != store::no_chunk) count(setup.request);
         if (setup.response != store::no_chunk) count(setup.response);
     }
+    if (relay.has(relay::flag_tls)) {
+        const auto index = static_cast<size_t>(&relay - &shard.relays.at(0));
+        if (const store::ChunkId raw = shard.tls_ends[index].raw; raw != store::no_chunk) count(raw);
+    }
     const bool waits = relay.has(relay::flag_ready) || relay.has(relay::flag_parked);
     expect(waits || relay.has(relay::flag_client_open) || relay.has(relay::flag_server_open),
            "a relay without an open side is about to be freed");
@@ -440,6 +475,7 @@ void Balancer::check_gauges_of(uint16_t worker) {
             expect(false, what + of_worker + " is " + std::to_string(value) + ", not " + std::to_string(counted));
     };
     expect_gauge(stats.worker.relays_open, relays, "relays_open");
+    expect_gauge(stats.worker.relays_tls_handshake, phases[Phase::tls_handshake], "relays_tls_handshake");
     expect_gauge(stats.worker.relays_reading_head, phases[Phase::reading_head], "relays_reading_head");
     expect_gauge(stats.worker.relays_connecting, phases[Phase::connecting], "relays_connecting");
     expect_gauge(stats.worker.relays_awaiting_response, phases[Phase::awaiting_response], "relays_awaiting");

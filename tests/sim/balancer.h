@@ -15,6 +15,7 @@
 #include <millrace/event_ring.h>
 #include <millrace/snapshot.h>
 
+#include "dataplane/app/pool_handshakes.h"
 #include "dataplane/worker/share_out.h"
 #include "dataplane/worker/worker.h"
 #include "tests/sim/network.h"
@@ -28,15 +29,21 @@ inline constexpr IpAddress balancer_v4_second = IpAddress::v4(198, 18, 0, 2);
 inline constexpr IpAddress balancer_v6{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 inline constexpr uint16_t http_port = 80;
 inline constexpr uint16_t tcp_port = 81;
+inline constexpr uint16_t https_port = 443;
+inline constexpr uint16_t tls_port = 444;
 
 /// Servers are given as addresses; their slots count from 0. One interface, an HTTP listener (slot 0) and a tcp
 /// listener (slot 1), both for backend 0. Tests change what they need before they build it.
 SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t workers = 1);
 
+/// Adds listeners with TLS, HTTP (slot 2) and tcp (slot 3), both for backend 0.
+void add_tls_listeners(SnapshotBuilder& config);
+
 struct BalancerOptions {
     uint64_t seed = 1;
     uint32_t ring_frames = 256;  ///< what the device takes of one worker between two polls
     uint64_t chunk_bytes = 0;    ///< of each shard, whatever the configuration says; 0: as it says
+    uint32_t tls_seats = 64;     ///< handshakes that each worker can have in flight
 };
 
 class Balancer : public Node {
@@ -66,6 +73,8 @@ class Balancer : public Node {
     };
     std::optional<Reply> reply(uint16_t worker = 0);
     void abort_all(TimeUs now);
+    /// Whether crypto threads take a step now; each happens in no time.
+    void run_crypto(bool running) { crypto_runs_ = running; }
 
     /// Recounts; what does not agree is collected, each with the time.
     void check(TimeUs now);
@@ -114,6 +123,7 @@ class Balancer : public Node {
         std::unique_ptr<relay::StatsBlock, Free> stats;
         std::unique_ptr<WorkerEvents, Free> events;
         std::vector<const relay::StatsBlock*> other_stats;
+        std::unique_ptr<app::PoolHandshakes> handshakes;
         std::unique_ptr<worker::Worker> worker;
         EventReader reader;
         std::deque<Inbound> inbox;
@@ -125,6 +135,7 @@ class Balancer : public Node {
     void make_workers();
     void take_burst(uint16_t index, TimeUs now);
     bool busy() const;
+    bool crypto_waits() const;
     void expect(bool holds, const std::string& what);
     void check_shard(const relay::Shard& shard);
     void check_relay(const relay::Shard& shard, const relay::Relay& relay, uint64_t& chunk_bytes, uint64_t& flows);
@@ -138,6 +149,9 @@ class Balancer : public Node {
     std::vector<std::unique_ptr<CommandsFile, Free>> old_commands_;
     std::vector<std::unique_ptr<relay::Shard>> shards_;
     std::vector<uint16_t> owners_;
+    tls::Pool::Settings pool_settings_;
+    std::unique_ptr<tls::Pool> pool_;  ///< null without TLS
+    bool crypto_runs_ = true;
     std::vector<std::unique_ptr<Unit>> workers_;
     std::vector<std::string> violations_;
     uint32_t send_queue_bytes_;

@@ -37,7 +37,11 @@ size_t first_difference(std::string_view a, std::string_view b) {
 
 // The seed is mixed first: numbers from neighbouring seeds are the same ones, shifted.
 RelayWorld::RelayWorld(uint64_t seed, TimeUs moves_us)
-    : random_(Random(seed).next()), random_moves_(Random(~seed).next()), moves_us_(moves_us), network_(random_.next()) {
+    : random_(Random(seed).next()),
+      random_moves_(Random(~seed).next()),
+      random_tls_(Random(seed ^ 0x746c73).next()),
+      moves_us_(moves_us),
+      network_(random_.next()) {
     plan_network();
     if (moves_us != 0) move_at_ = network_.now();
     const size_t sessions = random_.between(4, 8);
@@ -66,6 +70,7 @@ void RelayWorld::plan_network() {
     config.backends[0].upgrade_timeout_ms = 600'000;
     // Two timeouts in a row of a minute each are possible; silence of a peer that lost its RST has to end the run.
     config.backends[0].idle_timeout_ms = 900'000;
+    if (moves_us_ == 0) add_tls_listeners(config);
     for (ListenerRecord& listener : config.listeners) {
         listener.head_timeout_ms = 300'000;
         listener.idle_timeout_ms = 900'000;
@@ -136,6 +141,8 @@ void RelayWorld::plan_session(size_t number) {
     auto session = std::make_unique<Session>();
     session->number = number;
     session->station = clients_[random_.below(clients_.size())].get();
+    // Handshakes don't outlive a move of their shard.
+    session->tls = moves_us_ == 0 && random_tls_.chance(0.4);
     session->starts_at = network_.now() + random_.below(500'000);
     const bool bulk = number < 4;
     session->kind = bulk ? (random_.chance(0.75) ? Kind::websocket : Kind::raw) : static_cast<Kind>(random_.below(8));
@@ -234,14 +241,7 @@ void RelayWorld::fail(const std::string& what) {
 
 void RelayWorld::start_due(TimeUs now) {
     for (const auto& session : sessions_) {
-        if (session->client == nullptr && session->starts_at <= now) {
-            const uint16_t port = session->kind == Kind::raw ? tcp_port : http_port;
-            const IpAddress to = !session->station->address().is_v4() ? balancer_v6
-                                 : session->number % 2 == 0           ? balancer_v4
-                                                                      : balancer_v4_second;
-            session->client = &session->station->connect(
-                port, [this, s = session.get()](Peer& peer) { on_client(*s, peer); }, to);
-        }
+        if (session->client == nullptr && session->starts_at <= now) session->client = &connect(*session);
         if (session->paused_until != 0 && session->paused_until <= now) {
             session->paused_until = 0;
             session->client->resume();
@@ -249,8 +249,21 @@ void RelayWorld::start_due(TimeUs now) {
     }
 }
 
+Peer& RelayWorld::connect(Session& session) {
+    const bool raw = session.kind == Kind::raw;
+    const IpAddress to = !session.station->address().is_v4() ? balancer_v6
+                         : session.number % 2 == 0           ? balancer_v4
+                                                             : balancer_v4_second;
+    const auto handler = [this, &session](Peer& peer) { on_client(session, peer); };
+    if (!session.tls) return session.station->connect(raw ? tcp_port : http_port, handler, to);
+    const ClientTlsOptions options{.version = random_tls_.chance(0.3) ? tls::Version::tls12 : tls::Version::tls13,
+                                   .alpn = random_tls_.chance(0.5)};
+    return session.station->connect_tls(raw ? tls_port : https_port, options, handler, to);
+}
+
 void RelayWorld::on_client(Session& session, Peer& peer) {
     if (!peer.open_) return;
+    if (session.tls && random_tls_.chance(0.2)) peer.key_update(random_tls_.chance(0.5));
     if (!session.client_began) {
         session.client_began = true;
         peer.send(session.request);
@@ -379,7 +392,7 @@ void RelayWorld::check_end() {
     const auto closed = static_cast<uint64_t>(
         std::ranges::count_if(events_, [](const RelayEvent& e) { return e.kind == RelayEventKind::closed; }));
     uint64_t accepted = 0;
-    for (uint16_t slot = 0; slot < 2; ++slot)
+    for (uint16_t slot = 0; slot < 4; ++slot)
         for (uint16_t worker = 0; worker < balancer_->worker_count(); ++worker)
             accepted += balancer_->stats(worker).listeners[slot].accepted;
     if (closed != accepted) fail(std::to_string(accepted) + " relays, " + std::to_string(closed) + " of them closed");
@@ -440,9 +453,12 @@ void RelayWorld::add_to(RelayTotals& totals) const {
     add(totals.moved, moved_);
     for (const auto& session : sessions_) {
         ++totals.sessions;
+        totals.tls_sessions += session->tls ? 1 : 0;
         if (session->client != nullptr) totals.bytes_down += session->client->received.size();
         if (session->server != nullptr) totals.bytes_up += session->server->received.size();
     }
+    for (uint16_t worker = 0; worker < balancer_->worker_count(); ++worker)
+        totals.key_updates += balancer_->stats(worker).worker.tls.key_updates_out.load();
     add(totals.network, network_.totals());
 }
 

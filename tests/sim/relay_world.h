@@ -1,4 +1,5 @@
-// One seeded run of the balancer on a bad network: clients that upgrade, speak raw TCP or plain HTTP, servers that
+// One seeded run of the balancer on a bad network: clients that upgrade, speak raw TCP or plain HTTP, some of them over
+// TLS, servers that
 // answer, half-close and reset, and the oracle: every byte that one side sent behind its head arrives on the other side
 // in order and exactly once, and nothing is left in the balancer at the end. Everything follows from the seed.
 #pragma once
@@ -21,7 +22,7 @@ struct MovedTotals {
 };
 
 struct RelayTotals {
-    uint64_t seeds = 0, failures = 0, sessions = 0, bytes_up = 0, bytes_down = 0;
+    uint64_t seeds = 0, failures = 0, sessions = 0, tls_sessions = 0, key_updates = 0, bytes_up = 0, bytes_down = 0;
     MovedTotals moved;
     TimeUs virtual_us = 0;
     NetworkTotals network;
@@ -58,6 +59,7 @@ class RelayWorld {
         Kind kind;
         Ending ending;
         Station* station;
+        bool tls;
         TimeUs starts_at;
         std::string up, down;         // what the client and the server send behind their heads
         std::string request, answer;  // their heads
@@ -87,12 +89,13 @@ class RelayWorld {
     void check_end();
     void check_session(const Session& session, std::span<const RelayEvent> events);
     void describe_sessions();
+    Peer& connect(Session& session);
     static bool never_accepted(const Session& session, std::span<const RelayEvent> events);
     static std::string name_of(const Session& session);
     void fail(const std::string& what);
     bool upgrades(const Session& session) const { return session.kind == Kind::websocket || session.kind == Kind::raw; }
 
-    Random random_, random_moves_;
+    Random random_, random_moves_, random_tls_;
     TimeUs moves_us_;
     Network network_;
     LinkOptions link_;

@@ -11,18 +11,32 @@ void Peer::push() {
         queued_ += taken;
         if (taken < part.size()) return;
     }
-    if (!finish_ || finished_) return;
+    if (!finish_ || finished_ || (tls != nullptr && !tls->close_sent() && !truncated_)) return;
     finished_ = true;
     station_.host_->shutdown(socket_);
 }
 
 void Peer::send(std::string_view bytes) {
+    send_raw(tls == nullptr ? bytes : tls->seal(bytes));
+}
+
+void Peer::send_raw(std::string_view bytes) {
     outgoing_.append(bytes);
     push();
 }
 
+void Peer::key_update(bool ask) {
+    send_raw(tls->key_update(ask));
+}
+
 void Peer::shutdown() {
+    if (tls != nullptr && !finish_) outgoing_.append(tls->close());
     finish_ = true;
+    push();
+}
+
+void Peer::truncate() {
+    finish_ = truncated_ = true;
     push();
 }
 
@@ -79,6 +93,12 @@ Peer& Station::connect(uint16_t port, Handler on_change, const IpAddress& to) {
     return *peers_.back();
 }
 
+Peer& Station::connect_tls(uint16_t port, const ClientTlsOptions& options, Handler on_change, const IpAddress& to) {
+    Peer& peer = connect(port, std::move(on_change), to);
+    peer.tls = std::make_unique<ClientTls>(options);
+    return peer;
+}
+
 Peer* Station::peer(SocketId id) {
     const auto found = by_socket_.find(id);
     return found == by_socket_.end() ? nullptr : found->second;
@@ -96,6 +116,7 @@ void Station::on_open(Host&, SocketId id) {
         known->on_change = handler_;
     }
     known->open_ = true;
+    if (known->tls != nullptr) known->send_raw(known->tls->start());
     known->push();
     changed(*known);
 }
@@ -103,7 +124,10 @@ void Station::on_open(Host&, SocketId id) {
 void Station::on_data(Host&, SocketId id, std::span<const uint8_t> bytes) {
     Peer* known = peer(id);
     if (known == nullptr) return;
-    known->received.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (known->tls != nullptr)
+        known->send_raw(known->tls->take(bytes, known->received));
+    else
+        known->received.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     changed(*known);
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/sim/balancer.h"
+#include "tests/sim/client_tls.h"
 #include "tests/sim/host.h"
 
 namespace millrace::sim {
@@ -24,6 +25,10 @@ class Peer {
     Peer(Station& station, SocketId socket, uint16_t port) : station_(station), socket_(socket), port_(port) {}
 
     void send(std::string_view bytes);
+    /// Under TLS: of a client, bytes that are no record or none of its own.
+    void send_raw(std::string_view bytes);
+    void key_update(bool ask);
+    void truncate();  ///< a FIN without a close_notify
     void shutdown();  ///< FIN behind everything that was sent
     void abort();     ///< RST now
     void pause();     ///< stops reading
@@ -38,6 +43,7 @@ class Peer {
     std::optional<End> end_;
     bool open_ = false;
     bool aborted = false;
+    std::unique_ptr<ClientTls> tls;  ///< of a client with TLS; `received` is what it has opened
     /// Called after every change, also after this end's own doing.
     std::function<void(Peer&)> on_change;
 
@@ -50,7 +56,7 @@ class Peer {
     uint16_t port_;
     std::string outgoing_;
     size_t queued_ = 0;  // bytes of it that the host has taken
-    bool finish_ = false, finished_ = false, acted_ = false;
+    bool finish_ = false, finished_ = false, acted_ = false, truncated_ = false;
 };
 
 struct StationOptions {
@@ -73,6 +79,9 @@ class Station : public Application {
     void listen(uint16_t port, Handler handler);
     /// Starts a connection to the balancer.
     Peer& connect(uint16_t port, Handler on_change = {}, const IpAddress& to = balancer_v4);
+    /// The same with TLS.
+    Peer& connect_tls(uint16_t port, const ClientTlsOptions& options = {}, Handler on_change = {},
+                      const IpAddress& to = balancer_v4);
 
     const IpAddress& address() const { return address_; }
     MacAddress mac() const { return mac_; }

@@ -38,6 +38,8 @@ PROGRAMS = {
     "src/load/": {"load", "tls"} | {f"dataplane/{folder}" for folder in
                                     ("base", "wire", "store", "tcp", "http", "ws", "config", "net", "port")},
 }
+# What a folder of src/dataplane may include from src/tls: relays open and seal records; who shakes hands is given to them.
+TLS_PARTS = {"relay": {"tls/record"}}
 DPDK_FOLDERS = ("src/dataplane/port/", "src/dataplane/main", "src/load/main")
 LINES_MAX = 600
 CORPUS_FILES_MAX = 60
@@ -104,6 +106,9 @@ class Style(unittest.TestCase):
                     other = included.split("/")[1]
                     if other != folder and other not in LAYERS[folder]:
                         places.append(f"{name} includes {included}")
+                part = "/".join(included.split("/")[:2])
+                if included.startswith("tls/") and folder in LAYERS and part not in TLS_PARTS.get(folder, set()):
+                    places.append(f"{name} includes {included}")
         self.none(places)
 
     def test_programs_share_only_the_abi_and_pure_code(self):

@@ -22,7 +22,7 @@ const char* word(ProbeState value) {
     return pick(value, std::array{"unknown", "up", "down"});
 }
 const char* word(RelayState value) {
-    return pick(value, std::array{"reading_head", "connecting", "upgrading", "relaying", "closing"});
+    return pick(value, std::array{"reading_head", "connecting", "upgrading", "relaying", "closing", "tls_handshake"});
 }
 const char* word(NeighbourState value) {
     return pick(value, std::array{"incomplete", "reachable", "stale"});

@@ -12,6 +12,9 @@ namespace {
 // The longest head there can be, and what forwarding may add to it: addresses, ids and field names (http/rewrite.h).
 constexpr size_t rewritten_head_max = 2 * store::chunk_payload_max + http::forward_growth_max + 128;
 
+// A queue in which nobody waits for longer than a few seconds, where crypto threads are as fast as they should be.
+constexpr size_t waiting_per_seat = 8;
+
 // A gauge of this worker, and the part of it that goes with the shard.
 void count(Counter& ours, uint32_t& part, int64_t by) {
     ours += static_cast<uint64_t>(by);
@@ -36,7 +39,13 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
       open_elsewhere_(server_slot_max),
       credits_(server_slot_max),
       candidates_(server_slot_max),
-      scratch_(rewritten_head_max) {
+      scratch_(rewritten_head_max),
+      handshakes_(setup.handshakes) {
+    if (handshakes_ != nullptr) {
+        tls_ = std::make_unique<TlsUnit>();
+        seats_.resize(handshakes_->seat_count());
+        waiting_.places.resize(waiting_per_seat * seats_.size());
+    }
     const SnapshotView& snapshot = config.snapshot();
     uint16_t mtu = 1500;
     for (const InterfaceRecord& interface : snapshot.interfaces()) mtu = std::min(mtu, interface.mtu);
@@ -90,6 +99,8 @@ uint64_t Engine::random() {
 Counter& Engine::phase_gauge(Phase phase) {
     WorkerStats& worker = stats_.worker;
     switch (phase) {
+        case Phase::tls_handshake:
+            return worker.relays_tls_handshake;
         case Phase::reading_head:
             return worker.relays_reading_head;
         case Phase::connecting:
@@ -164,7 +175,15 @@ void Engine::segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegm
 
 size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
     if (fault(Fault::relay_ack_without_storing) && bytes.size() > 900) return bytes.size();
+    const bool records = side == Side::client && r.relay.has(flag_tls) && r.relay.phase > Phase::tls_handshake &&
+                         r.relay.phase != Phase::answering;
+    return records ? consume_records(r, bytes) : consume_plain(r, side, bytes);
+}
+
+size_t Engine::consume_plain(Ref r, Side side, std::span<const uint8_t> bytes) {
     switch (r.relay.phase) {
+        case Phase::tls_handshake:
+            return consume_handshake(r, bytes);
         case Phase::relaying:
             return pump(r, side, bytes);
         case Phase::answering:
@@ -192,7 +211,9 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
     if (events.acked != 0 && side == Side::server && r.relay.phase == Phase::awaiting_response)
         setup_of(r).deadline = now_ + response_timeout(setup_of(r));
     if (events.consumed != 0) progress(r);
-    if (events.has(tcp::event_peer_fin)) on_peer_fin(r, side);
+    bool said_all = events.has(tcp::event_peer_fin);
+    if (side == Side::client && r.relay.has(flag_tls)) said_all = judge_client(r, said_all);
+    if (said_all) on_peer_fin(r, side);
     if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))
         on_connection_lost(r, side, events);
     else if (events.has(tcp::event_closed))
@@ -200,6 +221,7 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
 }
 
 void Engine::progress(Ref r) {
+    if (r.relay.phase == Phase::tls_handshake) feed_handshake(r);
     if (r.relay.phase == Phase::reading_head) read_request(r);
     if (r.relay.phase == Phase::awaiting_response) read_response(r);
     if (r.relay.setup != store::no_chunk) check_bodies(r);
@@ -207,6 +229,9 @@ void Engine::progress(Ref r) {
 
 void Engine::on_peer_fin(Ref r, Side side) {
     switch (r.relay.phase) {
+        case Phase::tls_handshake:
+            if (handshake_goes_on(r)) return;
+            [[fallthrough]];
         case Phase::reading_head:
             r.relay.set_end(Closer::client, CloseReason::fin);
             return close_client(r);
@@ -219,8 +244,7 @@ void Engine::on_peer_fin(Ref r, Side side) {
             if (fault(Fault::relay_forgets_half_close)) return;
             if (r.relay.setup == store::no_chunk)
                 r.relay.set_end(side == Side::client ? Closer::client : Closer::server, CloseReason::fin);
-            tcp::shutdown_send(context(r.shard), r.relay.endpoint(other(side)));
-            return;
+            return finish_side(r, other(side));
         case Phase::stream:
             return close_stream(r, StreamEnd::by_server);
         case Phase::answering:
@@ -248,14 +272,14 @@ void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
         bad_response(r, reason);
     } else if (r.relay.phase == Phase::relaying || fault(Fault::relay_answer_dies_with_server)) {
         r.relay.set_end(Closer::server, reason);
-        if (!had_said_all || !outlive_server(r)) abort_side(r, Side::client);
+        if (!had_said_all || !linger(r)) abort_side(r, Side::client);
     }
     // In answering nobody needs the server any more: what it said is on its way to the client.
 }
 
-/// The server is gone, but all that it had to say is with us: the client still gets it, and the FIN behind it. False
-/// when there is no memory for the wait.
-bool Engine::outlive_server(Ref r) {
+/// The server is gone or not needed any more, but the client still gets what is on its way to it, and the FIN behind
+/// it. False when there is no memory for the wait.
+bool Engine::linger(Ref r) {
     if (r.relay.setup == store::no_chunk) {
         r.relay.setup = r.shard.chunks.allocate(sizeof(Setup));
         if (r.relay.setup == store::no_chunk) return false;

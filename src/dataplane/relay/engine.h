@@ -14,6 +14,8 @@
 //   engine_stream.cpp     control's streams and listings
 //   engine_inspect.cpp    one relay's TCP, pings and captures, for an operator
 //   engine_move.cpp       shards that change their worker
+//   engine_tls.cpp        records of a client with TLS
+//   engine_tls_handshake.cpp
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
 // One instance per worker, used by its thread alone but for what moves shards.
@@ -21,6 +23,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -33,9 +36,12 @@
 #include "dataplane/net/pinger.h"
 #include "dataplane/relay/capture.h"
 #include "dataplane/relay/control_link.h"
+#include "dataplane/relay/handshakes.h"
 #include "dataplane/relay/shard.h"
 #include "dataplane/relay/statistics.h"
+#include "dataplane/relay/tls_unit.h"
 #include "dataplane/tcp/context.h"
+#include "tls/record/record.h"
 
 namespace millrace::relay {
 
@@ -60,6 +66,7 @@ struct EngineSetup {
     uint64_t random_seed;
     uint16_t worker;              ///< whose engine it is
     uint64_t connection_id_base;  ///< ids count up from here in steps of shard_max
+    Handshakes* handshakes;       ///< this worker's; null: no listener has TLS
 };
 
 class Engine {
@@ -129,6 +136,30 @@ class Engine {
     static constexpr SipKey balance_key{0x6d696c6c72616365, 0x62616c616e636572};
     // Which servers may be chosen: all that are enabled, of those the ones not down, of those the ones not ejected.
     enum class Tier : uint8_t { enabled, probed, healthy };
+    // Whose handshake has a seat.
+    struct Seat {
+        Shard* shard = nullptr;  // null: free
+        uint32_t index = 0;
+        bool stepping = false;  // given away; poll_handshakes() gets it back
+    };
+    // Relays for whose handshake there is no seat yet, the first come first.
+    struct Waiting {
+        Shard* shard;
+        store::Handle handle;
+    };
+    struct WaitingQueue {
+        std::vector<Waiting> places;
+        uint32_t head = 0, count = 0;
+
+        const Waiting& front() const { return places[head]; }
+        void push(const Waiting& entry) { places[(head + count++) % places.size()] = entry; }
+        Waiting pop() {
+            const Waiting first = front();
+            head = static_cast<uint32_t>((head + 1) % places.size());
+            --count;
+            return first;
+        }
+    };
     enum class OpenResult : uint8_t { opened, no_port, unreachable };
     struct Failure {
         uint16_t status;
@@ -140,6 +171,7 @@ class Engine {
     Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
     tcp::Context context(Shard& shard);
     Setup& setup_of(Ref r) { return *reinterpret_cast<Setup*>(r.shard.chunks.capacity(r.relay.setup).data()); }
+    TlsEnd& tls_end(Ref r) { return r.shard.tls_ends[r.index]; }
     ListenerStats& listener_stats(const Relay& relay) { return stats_.listeners[relay.listener_slot]; }
     ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
     uint64_t random();
@@ -153,10 +185,11 @@ class Engine {
     std::optional<uint32_t> find(Shard& shard, uint32_t hash, const Flow& flow);
     void segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegment& segment);
     size_t consume(Ref r, Side side, std::span<const uint8_t> bytes);
+    size_t consume_plain(Ref r, Side side, std::span<const uint8_t> bytes);
     void on_events(Ref r, Side side, const tcp::Events& events);
     void on_peer_fin(Ref r, Side side);
     void on_connection_lost(Ref r, Side side, const tcp::Events& events);
-    bool outlive_server(Ref r);
+    bool linger(Ref r);
     void progress(Ref r);
 
     // engine_accept.cpp
@@ -165,6 +198,7 @@ class Engine {
     void on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSegment& segment);
     void accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment);
     std::optional<Ref> make_relay(Shard& shard);
+    void await_request(Ref r, const config::Listener& listener);
     void poll_half_open(Shard& shard);
 
     // engine_request.cpp
@@ -221,7 +255,7 @@ class Engine {
     // engine_memory.cpp
     uint32_t relay_space(Ref r, Side side);
     size_t enqueue(Ref r, Side to, std::span<const uint8_t> bytes);
-    uint32_t slow_head_bytes(Ref r);
+    uint32_t slow_bytes(Ref r);
     bool holds_much(Ref r, Side side);
     uint32_t look_for_holders(Shard& shard);
     uint32_t slowest_drain(Shard& shard);
@@ -270,6 +304,39 @@ class Engine {
     void tell_stream_closed(Ref r, StreamEnd end);
     void close_stream(Ref r, StreamEnd end);
 
+    // engine_tls.cpp
+    size_t consume_records(Ref r, std::span<const uint8_t> bytes);
+    size_t take_record(Ref r, std::span<const uint8_t> bytes);
+    size_t keep_raw(Ref r, std::span<const uint8_t> bytes);
+    void free_raw(Ref r);
+    bool open_record(Ref r, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
+    void note_verdict(Ref r, const tls::Verdict& verdict);
+    bool judge_client(Ref r, bool fin);
+    void reject_client(Ref r);
+    bool send_record(Ref r, tls::ContentType type, std::span<const uint8_t> payload);
+    void send_alert(Ref r, tls::Alert alert);
+    bool send_key_update(Ref r);
+    size_t send_records(Ref r, std::span<const uint8_t> bytes);
+    size_t send_to_client(Ref r, std::span<const uint8_t> bytes);
+    void finish_side(Ref r, Side side);
+    bool client_has_finished(Ref r);
+    void end_tls(Ref r);
+
+    // engine_tls_handshake.cpp
+    void begin_handshake(Ref r, const config::Listener& listener);
+    size_t consume_handshake(Ref r, std::span<const uint8_t> bytes);
+    uint32_t handshake_room(Ref r);
+    void feed_handshake(Ref r);
+    bool take_seat(Ref r);
+    void wait_for_seat(Ref r);
+    void close_seat(Ref r);
+    bool poll_handshakes();
+    void on_handshake_answer(uint16_t number);
+    void end_handshake(Ref r, const Handshakes::Answer& answer);
+    bool handshake_goes_on(Ref r);
+    void on_handshake_deadline(Ref r);
+    void give_up_handshakes(Shard& shard);
+
     // engine_move.cpp
     void give_up_streams(Shard& shard);
     void add_gauges(Gauges& gauges, int64_t sign);
@@ -297,6 +364,10 @@ class Engine {
     std::vector<int32_t> credits_;             // round robin, by index of ServerRecord
     std::vector<balance::Server> candidates_;  // scratch of one choice
     std::vector<uint8_t> scratch_;             // one rewritten head
+    Handshakes* handshakes_;
+    std::unique_ptr<TlsUnit> tls_;  // null without TLS
+    std::vector<Seat> seats_;       // by number
+    WaitingQueue waiting_;
     std::array<StreamSlot, stream_max> streams_;
     alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer
 };

@@ -65,8 +65,10 @@ void Engine::on_half_open(Shard& shard, tcp::HalfOpen& entry, const wire::TcpSeg
 void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSegment& segment) {
     const config::Listener* listener = config_->find_listener(entry.local, entry.local_port);
     const bool scarce = listener != nullptr && shard.shortage() >= Shortage::scarce;
+    const bool tls = listener != nullptr && listener->record->tls != 0;
     if (scarce) ++stats_.worker.refused_for_memory;
-    const std::optional<Ref> made = listener == nullptr || scarce ? std::nullopt : make_relay(shard);
+    const bool unable = listener == nullptr || scarce || (tls && handshakes_ == nullptr);
+    const std::optional<Ref> made = unable ? std::nullopt : make_relay(shard);
     if (!made) {
         // The listener is gone, or a limit is reached: tell the client at once instead of letting it wait.
         return reset_stranger(segment, entry.local_id);
@@ -90,9 +92,17 @@ void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSeg
     Setup& setup = setup_of(r);
     setup.balance_hash =
         client_hash(fault(Fault::relay_balances_by_shard) ? shard.flow_key : balance_key, r.relay.client_hot.peer);
-    set_phase(r, Phase::reading_head, now_ + listener->record->head_timeout_ms * us_per_ms);
-    if (listener->record->mode == ListenerMode::tcp) connect_first(r, config_->backends()[listener->routes[0].backend]);
+    if (tls)
+        begin_handshake(r, *listener);
+    else
+        await_request(r, *listener);
     segment_for_relay(shard, FlowValue::pack(r.index, Side::client), segment);
+}
+
+/// The client may speak now, in its own words.
+void Engine::await_request(Ref r, const config::Listener& listener) {
+    set_phase(r, Phase::reading_head, now_ + listener.record->head_timeout_ms * us_per_ms);
+    if (listener.record->mode == ListenerMode::tcp) connect_first(r, config_->backends()[listener.routes[0].backend]);
 }
 
 std::optional<Engine::Ref> Engine::make_relay(Shard& shard) {

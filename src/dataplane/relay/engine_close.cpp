@@ -47,6 +47,7 @@ void Engine::finish(Ref r) {
         count_relay(r, -1);
     }
     set_phase(r, Phase::none, 0);
+    if (r.relay.has(flag_tls)) end_tls(r);
     free_setup(r);
     r.shard.relays.free(r.index);
 }

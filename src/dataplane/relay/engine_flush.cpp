@@ -32,6 +32,7 @@ bool Engine::poll(TimeUs now) {
     now_ = now;
     capture_.poll(now);
     bool worked = poll_commands();
+    if (handshakes_ != nullptr) worked = poll_handshakes() || worked;
     const bool tick = now - ticked_at_ >= tick_us;
     if (tick) {
         ticked_at_ = now;
@@ -182,6 +183,8 @@ void Engine::on_deadlines(Ref r) {
 
 void Engine::on_phase_deadline(Ref r) {
     switch (r.relay.phase) {
+        case Phase::tls_handshake:
+            return on_handshake_deadline(r);
         case Phase::reading_head: {
             const Setup& setup = setup_of(r);
             if (setup.request != store::no_chunk) return answer_error(r, 408, CloseReason::head_timeout);
@@ -285,7 +288,7 @@ void Engine::drain(Ref r, uint32_t now_ms) {
     r.relay.client_active_ms = now_ms;
     r.relay.set_end(Closer::balancer, CloseReason::idle_timeout);
     for (const Side side : {Side::client, Side::server})
-        if (r.relay.is_open(side)) tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
+        if (r.relay.is_open(side)) finish_side(r, side);
     mark_ready(r);
 }
 

@@ -7,9 +7,10 @@
 //         proportion, and the windows that we advertise with it: bulk slows down, nobody is harmed. What was advertised
 //         before is kept. What comes out of order is held no more, since its senders could let it wait for ever; it
 //         comes again.
-//   1/8   new clients are reset, and relays give way, one each millisecond: those whose request is not whole after a
-//         second, the largest of some hundred first; then those that hold payload for a peer which has taken less than
-//         drain_rate_min for some seconds, the slowest first. These are watched from the quarter on.
+//   1/8   new clients are reset, and relays give way, one each millisecond: those whose request, or record of TLS, is
+//         not whole after a second, the largest of some hundred first; then those that hold payload for a peer which
+//         has taken less than drain_rate_min for some seconds, the slowest first. These are watched from the quarter
+//         on.
 //   1/16  the rest is for heads and for relays that hold little: who holds more gets nothing more. Payload that comes
 //         all the same is not acknowledged, and its sender sends it again.
 //
@@ -58,15 +59,24 @@ size_t Engine::enqueue(Ref r, Side to, std::span<const uint8_t> bytes) {
         ++stats_.worker.payload_refused_for_memory;
         return 0;
     }
-    return tcp::send(context(r.shard), ep, bytes);
+    return to == Side::client ? send_to_client(r, bytes) : tcp::send(context(r.shard), ep, bytes);
 }
 
-/// The memory of a request's head whose end is long in coming.
-uint32_t Engine::slow_head_bytes(Ref r) {
-    if (r.relay.phase != Phase::reading_head) return 0;
-    const Setup& setup = setup_of(r);
-    if (setup.request == store::no_chunk || now_ - setup.started < head_grace_us) return 0;
-    return static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
+/// The memory of what is long in coming to its end: a request's head, the words of a handshake, or a record of TLS.
+uint32_t Engine::slow_bytes(Ref r) {
+    uint32_t bytes = 0;
+    if (r.relay.phase == Phase::reading_head || r.relay.phase == Phase::tls_handshake) {
+        const Setup& setup = setup_of(r);
+        if (setup.request != store::no_chunk && now_ - setup.started >= head_grace_us)
+            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
+    }
+    // Not one that waits because its server takes nothing: that is judged by how it drains.
+    if (r.relay.has(flag_tls) && tls_end(r).raw != store::no_chunk && !holds_much(r, Side::server)) {
+        const auto age_ms = static_cast<int32_t>(static_cast<uint32_t>(now_ / us_per_ms) - tls_end(r).raw_since_ms);
+        if (age_ms >= static_cast<int32_t>(head_grace_us / us_per_ms))
+            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(tls_end(r).raw).size());
+    }
+    return bytes;
 }
 
 /// Whether `side` has much to take that was not acknowledged yet.
@@ -93,7 +103,7 @@ uint32_t Engine::look_for_holders(Shard& shard) {
                                   .generation = r.relay.generation,
                                   .acknowledged = r.relay.hot(side).snd_una,
                                   .side = side});
-        const uint32_t bytes = slow_head_bytes(r);
+        const uint32_t bytes = slow_bytes(r);
         if (bytes <= most) continue;
         most = bytes;
         chosen = index;

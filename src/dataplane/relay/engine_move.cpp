@@ -1,5 +1,6 @@
 // A shard leaves one worker's engine or joins another's, while all of them stand still. Its relays, tables, timers and
-// queues are in the shard and go with it; here is what an engine keeps of them elsewhere: its gauges and its streams.
+// queues are in the shard and go with it; here is what an engine keeps of them elsewhere: its gauges, its streams
+// and its handshakes.
 
 #include <algorithm>
 #include <limits>
@@ -12,6 +13,7 @@ namespace millrace::relay {
 void Engine::release_shard(Shard& shard, TimeUs now) {
     now_ = now;
     give_up_streams(shard);
+    give_up_handshakes(shard);
     if (!fault(Fault::relay_gauges_stay_behind)) add_gauges(shard.gauges, -1);
     std::erase(shards_, &shard);
 }

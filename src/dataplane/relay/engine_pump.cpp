@@ -80,6 +80,8 @@ uint32_t Engine::receive_space(Ref r, Side side) {
             return std::min(control_.reply_room(), tcp_options_.receive_window_bytes);
         case Phase::none:
             return 0;
+        case Phase::tls_handshake:
+            return handshake_room(r);
         case Phase::reading_head:
         case Phase::connecting:
         case Phase::awaiting_response: {

@@ -129,7 +129,7 @@ void Engine::send_request(Ref r) {
                                      .x_forwarded_host = field_policy(record.forwarded_host),
                                      .x_request_id = field_policy(record.request_id)};
     const http::ForwardValues values{.client_address = write_address(r.relay.client_hot.peer, address),
-                                     .proto = "http",
+                                     .proto = r.relay.has(flag_tls) ? "https" : "http",
                                      .request_id = {id.data(), id.size()}};
     const size_t length = http::write_request(request, policy, values, scratch_);
     MILLRACE_ASSERT(length != 0);

@@ -46,8 +46,7 @@ void Engine::read_response(Ref r) {
 bool Engine::send_response_head(Ref r, const http::ResponseHead& response) {
     const size_t length = http::write_response(response, scratch_);
     MILLRACE_ASSERT(length != 0);
-    if (tcp::send(context(r.shard), r.relay.endpoint(Side::client), std::span(scratch_).first(length)) == length)
-        return true;
+    if (send_to_client(r, std::span(scratch_).first(length)) == length) return true;
     ++stats_.worker.chunks_exhausted;
     abort(r, Closer::balancer, CloseReason::no_memory);
     return false;
@@ -107,14 +106,14 @@ void Engine::start_relaying(Ref r) {
     send_early_bytes(r);
     if (r.relay.phase != Phase::relaying) return;
     free_setup(r);
-    if (r.relay.client_hot.has(tcp::flag_fin_received)) on_peer_fin(r, Side::client);
+    if (client_has_finished(r)) on_peer_fin(r, Side::client);
 }
 
 /// An ordinary exchange is over once its answer is, or has been cut short: one request per connection.
 void Engine::end_exchange(Ref r) {
     const bool whole = setup_of(r).response_body.complete_at_close();
     r.relay.set_end(Closer::server, whole ? CloseReason::fin : CloseReason::bad_response);
-    for (const Side side : {Side::client, Side::server}) tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
+    for (const Side side : {Side::client, Side::server}) finish_side(r, side);
     set_phase(r, Phase::answering, now_ + linger_us);
     mark_ready(r);
 }
@@ -139,14 +138,14 @@ void Engine::answer_error(Ref r, uint16_t status, CloseReason reason) {
         status,
         {.retry_after_s = listener->record->retry_after_s, .request_was_head = setup.kind == http::RequestKind::head},
         bytes);
-    tcp::send(context(r.shard), r.relay.endpoint(Side::client), std::span(bytes).first(length));
+    send_to_client(r, std::span(bytes).first(length));
     close_client(r);
 }
 
 /// Finishes toward the client and waits, for a while, until it has closed too; the server's side ends at once.
 void Engine::close_client(Ref r) {
     abort_side(r, Side::server);
-    tcp::shutdown_send(context(r.shard), r.relay.endpoint(Side::client));
+    finish_side(r, Side::client);
     set_phase(r, Phase::answering, now_ + linger_us);
     mark_ready(r);
 }

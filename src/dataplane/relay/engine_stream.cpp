@@ -128,6 +128,9 @@ ConnectionRecord Engine::describe(Ref r) {
         record.server_port = relay.server_hot.peer_port;
     }
     switch (relay.phase) {
+        case Phase::tls_handshake:
+            record.state = RelayState::tls_handshake;
+            break;
         case Phase::reading_head:
             record.state = RelayState::reading_head;
             break;

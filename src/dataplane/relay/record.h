@@ -28,6 +28,9 @@
 
 namespace millrace::relay {
 
+//   tls_handshake (with TLS only)
+//        │
+//        ▼
 //   reading_head ──► connecting ──► awaiting_response ──► relaying ──► (gone)
 //        │               │ ▲ retry        │                  ▲
 //        │  tcp mode ────┼─┴──────────────┼──────────────────┘
@@ -35,6 +38,7 @@ namespace millrace::relay {
 //   stream: a connection of control's, server side only
 enum class Phase : uint8_t {
     none,  // a record found live after a crash but never filled
+    tls_handshake,
     reading_head,
     connecting,
     awaiting_response,
@@ -51,6 +55,7 @@ enum RelayFlag : uint8_t {
     flag_websocket = 0x10,       ///< a 101 was passed on: the cursors follow frames
     flag_server_counted = 0x20,  ///< counts as open on its server
     flag_drain_sent = 0x40,      ///< idle timeout: both FINs were sent; client_active_ms is when
+    flag_tls = 0x80,             ///< the client's side speaks TLS: the relay has a TlsEnd (tls_end.h)
 };
 
 enum class Side : uint8_t { client = 0, server = 1 };

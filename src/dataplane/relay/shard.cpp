@@ -27,13 +27,14 @@ ShardLimits ShardLimits::of(const DataplaneRecord& dataplane) {
     return {.relays_max = share(dataplane.relays_max, shards, 16),
             .chunk_bytes_max = chunk_bytes / slab * slab,
             .half_open_max = std::bit_ceil(share(dataplane.half_open_max, shards, 8)),
-            .time_wait_max = std::bit_ceil(share(dataplane.time_wait_max, shards, 8))};
+            .time_wait_max = std::bit_ceil(share(dataplane.time_wait_max, shards, 8)),
+            .tls = dataplane.crypto_threads != 0};
 }
 
 store::RegionPlan shard_region_plan(uint32_t shard, const ShardLimits& limits, bool huge_pages) {
     using store::SectionKind;
     const uint64_t relays = limits.relays_max;
-    return {
+    store::RegionPlan plan{
         .shard = shard,
         .huge_pages = huge_pages,
         .sections = {
@@ -47,6 +48,8 @@ store::RegionPlan shard_region_plan(uint32_t shard, const ShardLimits& limits, b
             {SectionKind::time_wait, uint64_t{limits.time_wait_max} * sizeof(tcp::TimeWait), sizeof(tcp::TimeWait),
              false},
         }};
+    if (limits.tls) plan.sections.push_back({SectionKind::tls_slots, relays * sizeof(TlsEnd), sizeof(TlsEnd), false});
+    return plan;
 }
 
 Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, TimeUs now)
@@ -60,6 +63,7 @@ Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, 
       // Sections are rounded up; the limits are meant as they stand.
       relays(store::RecordPool<Relay>::format(
           region.section(store::SectionKind::relays).first(store::RecordPool<Relay>::bytes_for(limits.relays_max)))),
+      tls_ends(region.records<TlsEnd>(store::SectionKind::tls_slots)),
       flows(region.section(store::SectionKind::flow_table)),
       chunks(store::ChunkStore::format(region.section(store::SectionKind::chunks).first(limits.chunk_bytes_max))),
       wheel(region.section(store::SectionKind::timers), now / us_per_ms),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include <millrace/snapshot.h>
@@ -12,6 +13,7 @@
 #include "dataplane/relay/drain_watch.h"
 #include "dataplane/relay/gauges.h"
 #include "dataplane/relay/record.h"
+#include "dataplane/relay/tls_end.h"
 #include "dataplane/store/chunk_store.h"
 #include "dataplane/store/flow_table.h"
 #include "dataplane/store/index_queue.h"
@@ -30,6 +32,7 @@ struct ShardLimits {
     uint64_t chunk_bytes_max;
     uint32_t half_open_max;
     uint32_t time_wait_max;
+    bool tls;  ///< there are crypto threads, so that relays can have TLS
 
     static ShardLimits of(const DataplaneRecord& dataplane);
 };
@@ -72,6 +75,7 @@ struct Shard {
     SipKey flow_key;
     tcp::Secrets secrets;
     store::RecordPool<Relay> relays;
+    std::span<TlsEnd> tls_ends;  ///< by the index of the relay; empty without TLS
     store::FlowTable flows;
     store::ChunkStore chunks;
     store::TimerWheel wheel;

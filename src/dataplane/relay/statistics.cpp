@@ -33,6 +33,8 @@ constexpr auto histogram = StatKind::histogram;
         "tcp_" #field "_total", unit, StatScope::worker, counter,       \
             offsetof(WorkerStats, tcp) + offsetof(tcp::Counters, field) \
     }
+#define TLS_TOTAL(field, unit) \
+    { "tls_" #field "_total", unit, StatScope::worker, counter, offsetof(WorkerStats, tls) + offsetof(TlsStats, field) }
 #define LISTENER(name, field, unit, kind) \
     { name, unit, StatScope::listener, kind, offsetof(ListenerStats, field) }
 #define BACKEND(name, field, unit, kind) \
@@ -121,7 +123,23 @@ constexpr Row rows[] = {
     TCP_TOTAL(time_wait_entered, "connections"),
     TCP_TOTAL(time_wait_evicted, "connections"),
     TCP_TOTAL(time_wait_reused, "connections"),
+    TLS_TOTAL(handshakes_tls12, "handshakes"),
+    TLS_TOTAL(handshakes_tls13, "handshakes"),
+    TLS_TOTAL(handshakes_resumed, "handshakes"),
+    TLS_TOTAL(handshakes_failed, "handshakes"),
+    TLS_TOTAL(handshakes_timed_out, "handshakes"),
+    TLS_TOTAL(handshakes_refused, "handshakes"),
+    TLS_TOTAL(records_in, "records"),
+    TLS_TOTAL(records_out, "records"),
+    TLS_TOTAL(data_bytes_in, "bytes"),
+    TLS_TOTAL(data_bytes_out, "bytes"),
+    TLS_TOTAL(bad_records, "records"),
+    TLS_TOTAL(alerts_in, "alerts"),
+    TLS_TOTAL(alerts_out, "alerts"),
+    TLS_TOTAL(key_updates_out, "records"),
+    TLS_TOTAL(truncated, "times"),
     WORKER(relays_open, "relays", gauge),
+    WORKER(relays_tls_handshake, "relays", gauge),
     WORKER(relays_reading_head, "relays", gauge),
     WORKER(relays_connecting, "relays", gauge),
     WORKER(relays_awaiting_response, "relays", gauge),

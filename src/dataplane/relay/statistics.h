@@ -29,6 +29,21 @@ struct Histogram {
 /// Receive bursts are counted by the bit width of how many frames they had.
 inline constexpr size_t burst_sizes = 6;
 
+/// TLS toward clients.
+struct TlsStats {
+    Counter handshakes_tls12, handshakes_tls13;  ///< done, by version
+    Counter handshakes_resumed;                  ///< of them
+    Counter handshakes_failed, handshakes_timed_out;
+    Counter handshakes_refused;  ///< no seat in time
+    Counter records_in, records_out;
+    Counter data_bytes_in, data_bytes_out;
+    Counter bad_records;  ///< answered by an alert
+    Counter alerts_in;    ///< that ended a relay; close_notify is none
+    Counter alerts_out;   ///< close_notify included
+    Counter key_updates_out;
+    Counter truncated;  ///< FINs without a close_notify before them
+};
+
 struct WorkerStats {
     // The loop (written by port/).
     Counter heartbeat_us;  ///< CLOCK_MONOTONIC of the newest publication: what came until then has been worked upon
@@ -47,9 +62,11 @@ struct WorkerStats {
     Counter unknown_flow_resets;      ///< segments of no connection, answered with RST
     net::IpCounters ip;
     tcp::Counters tcp;
+    TlsStats tls;
     // Relays.
     Counter relays_open;
-    Counter relays_reading_head, relays_connecting, relays_awaiting_response, relays_relaying, relays_answering;
+    Counter relays_tls_handshake, relays_reading_head, relays_connecting, relays_awaiting_response, relays_relaying,
+        relays_answering;
     Counter streams_open;
     Counter relays_exhausted;  ///< connections refused because the relay table or the flow table was full
     Counter chunks_exhausted;

@@ -36,7 +36,8 @@ Worker::Worker(const WorkerSetup& setup, const config::RuntimeConfig& config)
                .control = control_,
                .random_seed = setup.random_seed,
                .worker = setup.index,
-               .connection_id_base = setup.connection_id_base},
+               .connection_id_base = setup.connection_id_base,
+               .handshakes = setup.handshakes},
               config) {
     for (relay::Shard* shard : setup.shards) shards_by_number_[shard->number] = shard;
     for (const InterfaceRecord& interface : config.snapshot().interfaces()) vlans_.push_back(interface.vlan);

@@ -40,6 +40,7 @@ struct WorkerSetup {
     WorkerEvents* events = nullptr;
     uint64_t random_seed = 1;
     uint64_t connection_id_base = 0;
+    relay::Handshakes* handshakes = nullptr;  ///< null: no listener has TLS
 };
 
 class Worker {

@@ -1,6 +1,7 @@
-// What stays of a TLS connection when its handshake is done: the keys of both directions, 256 bytes of plain data in an
-// array of the shard's region, on pages that core dumps leave out. The worker that owns the relay is the only one to
-// touch it. All zero: no connection. TLS 1.3 keeps the secrets, too, from which the next keys come (RFC 8446 §7.2).
+// What stays of a TLS connection when its handshake is done: the keys of both directions, 224 bytes of plain data that
+// belong on pages that core dumps leave out; a relay's stand in an array of its shard's region. The worker that owns
+// the relay is the only one to touch them. All zero: no connection. TLS 1.3 keeps the secrets, too, from which the next
+// keys come (RFC 8446 §7.2).
 #pragma once
 
 #include <array>
@@ -37,9 +38,8 @@ struct Slot {
     uint8_t reserved;
     uint16_t payload_max;   ///< as agreed (RFC 6066 §4); 0: payload_bytes_max
     uint32_t message_left;  ///< bytes of its body still to come
-    uint8_t reserved_too[32];
 };
-static_assert(sizeof(Slot) == 256 && std::is_trivially_copyable_v<Slot> && std::is_standard_layout_v<Slot>);
+static_assert(sizeof(Slot) == 224 && std::is_trivially_copyable_v<Slot> && std::is_standard_layout_v<Slot>);
 static_assert(sizeof(Direction) == 56);
 
 /// Slot::flags

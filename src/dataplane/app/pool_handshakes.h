@@ -1,0 +1,30 @@
+// One worker's handshakes, left with the crypto threads of a tls::Pool: what relays know of it is relay::Handshakes.
+// The number of a listener's certificates in the pool is its slot.
+#pragma once
+
+#include "dataplane/relay/handshakes.h"
+#include "tls/handshake/pool.h"
+
+namespace millrace::app {
+
+class PoolHandshakes : public relay::Handshakes {
+  public:
+    /// `settings` are those that the pool was made with; `worker` is one of its workers.
+    PoolHandshakes(tls::Pool& pool, const tls::Pool::Settings& settings, uint32_t worker)
+        : pool_(pool), worker_(worker), seat_count_(static_cast<uint16_t>(settings.seats)) {}
+
+    uint16_t seat_count() const override { return seat_count_; }
+    std::optional<uint16_t> open(uint16_t listener_slot) override { return pool_.open(worker_, listener_slot, 0); }
+    size_t put(uint16_t seat, std::span<const uint8_t> bytes) override { return pool_.put(worker_, seat, bytes); }
+    void submit(uint16_t seat) override { pool_.submit(worker_, seat); }
+    std::optional<uint16_t> poll() override { return pool_.poll(worker_); }
+    Answer answer(uint16_t seat) const override;
+    void close(uint16_t seat) override { pool_.close(worker_, seat); }
+
+  private:
+    tls::Pool& pool_;
+    uint32_t worker_;
+    uint16_t seat_count_;
+};
+
+}  // namespace millrace::app

@@ -1,0 +1,212 @@
+// The handshake of a client with TLS, before its request: its bytes go to a seat (handshakes.h), the answers into its
+// send queue. Until it is done the relay has its Setup, whose `request` holds what waits for the next step.
+//
+// A seat is taken when the whole ClientHello is there, so nobody holds one by saying little, and that first step is not
+// wasted. When no seat is free, the relay waits in a queue of the engine, first come, first served; the rest of what
+// the client says waits in its window. The listener's head timeout bounds the whole: who gets no seat until then is
+// reset, like whoever finds the queue full.
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/relay/engine.h"
+#include "dataplane/tcp/sender.h"
+#include "tls/record/record.h"
+
+namespace millrace::relay {
+namespace {
+
+/// The first record is whole, or as much of it as one step takes.
+bool hello_is_whole(std::span<const uint8_t> bytes) {
+    if (bytes.size() < tls::record_header_bytes) return false;
+    const size_t length = size_t{bytes[3]} << 8 | bytes[4];
+    return bytes.size() >= std::min(tls::record_header_bytes + length, handshake_step_bytes);
+}
+
+}  // namespace
+
+/// A client with TLS has connected.
+void Engine::begin_handshake(Ref r, const config::Listener& listener) {
+    r.relay.set(flag_tls);
+    tls_end(r) = {};
+    tls_end(r).seat = no_seat;
+    set_phase(r, Phase::tls_handshake, now_ + listener.record->head_timeout_ms * us_per_ms);
+}
+
+/// What a client says in its handshake waits for the next step, and no more than that.
+size_t Engine::consume_handshake(Ref r, std::span<const uint8_t> bytes) {
+    return append(r, setup_of(r).request, bytes.first(std::min<size_t>(bytes.size(), handshake_room(r))));
+}
+
+uint32_t Engine::handshake_room(Ref r) {
+    const store::ChunkId held = setup_of(r).request;
+    const uint32_t bytes = held == store::no_chunk ? 0 : r.shard.chunks.header(held).length;
+    return handshake_bytes_held_max - std::min(bytes, handshake_bytes_held_max);
+}
+
+/// Takes the next step, if there is something to say and the seat is ours.
+void Engine::feed_handshake(Ref r) {
+    Setup& setup = setup_of(r);
+    TlsEnd& end = tls_end(r);
+    if (setup.request == store::no_chunk || end.waits_for_seat != 0 || setup.deadline <= now_) return;
+    const std::span<const uint8_t> bytes = r.shard.chunks.payload(setup.request);
+    if (end.seat == no_seat) {
+        if (!hello_is_whole(bytes)) return;
+        if (waiting_.count > 0 || !take_seat(r)) return wait_for_seat(r);
+    }
+    Seat& seat = seats_[end.seat];
+    if (seat.stepping) return;
+    const size_t taken = handshakes_->put(end.seat, bytes);
+    if (taken == bytes.size()) {
+        r.shard.chunks.free(setup.request);
+        setup.request = store::no_chunk;
+    } else {
+        store::ChunkHeader& header = r.shard.chunks.header(setup.request);
+        std::memmove(r.shard.chunks.capacity(setup.request).data(), bytes.data() + taken, bytes.size() - taken);
+        header.length = static_cast<uint16_t>(bytes.size() - taken);
+    }
+    seat.stepping = true;
+    handshakes_->submit(end.seat);
+}
+
+bool Engine::take_seat(Ref r) {
+    const std::optional<uint16_t> seat = handshakes_->open(r.relay.listener_slot);
+    if (!seat) return false;
+    seats_[*seat] = {.shard = &r.shard, .index = r.index, .stepping = false};
+    tls_end(r).seat = *seat;
+    return true;
+}
+
+void Engine::wait_for_seat(Ref r) {
+    if (waiting_.count == waiting_.places.size()) {
+        ++stats_.worker.tls.handshakes_refused;
+        return abort(r, Closer::balancer, CloseReason::tls_refused);
+    }
+    tls_end(r).waits_for_seat = 1;
+    waiting_.push({&r.shard, r.shard.relays.handle(r.index)});
+}
+
+void Engine::close_seat(Ref r) {
+    TlsEnd& end = tls_end(r);
+    if (end.seat == no_seat) return;
+    if (fault(Fault::relay_tls_seat_kept)) return;
+    handshakes_->close(end.seat);
+    seats_[end.seat] = {};
+    end.seat = no_seat;
+}
+
+/// Answers in, and seats for those who wait. True when there was something to do.
+bool Engine::poll_handshakes() {
+    bool worked = false;
+    while (const std::optional<uint16_t> seat = handshakes_->poll()) {
+        worked = true;
+        on_handshake_answer(*seat);
+    }
+    while (waiting_.count > 0) {
+        const Waiting first = waiting_.front();
+        const Relay* relay = first.shard->relays.get(first.handle);
+        if (relay != nullptr && relay->phase == Phase::tls_handshake && relay->has(flag_client_open)) {
+            const Ref r = ref(*first.shard, first.handle.index);
+            if (!take_seat(r)) break;
+            tls_end(r).waits_for_seat = 0;
+            feed_handshake(r);
+            mark_ready(r);
+        }
+        waiting_.pop();
+    }
+    return worked;
+}
+
+void Engine::on_handshake_answer(uint16_t number) {
+    Seat& seat = seats_[number];
+    seat.stepping = false;
+    const Ref r = ref(*seat.shard, seat.index);
+    if (r.relay.phase != Phase::tls_handshake || !r.relay.is_open(Side::client)) return close_seat(r);
+    mark_ready(r);
+    const Handshakes::Answer answer = handshakes_->answer(number);
+    if (tcp::send(context(r.shard), r.relay.endpoint(Side::client), answer.output) != answer.output.size()) {
+        ++stats_.worker.chunks_exhausted;
+        return abort(r, Closer::balancer, CloseReason::no_memory);
+    }
+    switch (answer.state) {
+        case Handshakes::State::under_way:
+            feed_handshake(r);
+            if (r.relay.client_hot.has(tcp::flag_fin_received)) on_peer_fin(r, Side::client);
+            return;
+        case Handshakes::State::failed:
+            ++stats_.worker.tls.handshakes_failed;
+            r.relay.set_end(Closer::balancer, CloseReason::tls_handshake);
+            close_seat(r);
+            return close_client(r);
+        case Handshakes::State::done:
+            return end_handshake(r, answer);
+    }
+}
+
+/// From here on the records are ours. Those that came behind the handshake are opened now: first what the handshake had
+/// been given, then what had to wait.
+void Engine::end_handshake(Ref r, const Handshakes::Answer& answer) {
+    TlsStats& stats = stats_.worker.tls;
+    ++(answer.slot.version == tls::Version::tls13 ? stats.handshakes_tls13 : stats.handshakes_tls12);
+    if (answer.resumed) ++stats.handshakes_resumed;
+    tls_end(r).slot = answer.slot;
+    const store::ChunkId held = std::exchange(setup_of(r).request, store::no_chunk);
+    const config::Listener* listener = config_->listener_of_slot(r.relay.listener_slot);
+    if (listener == nullptr) {
+        if (held != store::no_chunk) r.shard.chunks.free(held);
+        return abort(r, Closer::balancer, CloseReason::no_server);
+    }
+    await_request(r, *listener);
+    size_t taken = fault(Fault::relay_tls_leftover_lost) ? 0 : consume(r, Side::client, answer.leftover);
+    bool all = fault(Fault::relay_tls_leftover_lost) || taken == answer.leftover.size();
+    if (held != store::no_chunk) {
+        const std::span<const uint8_t> bytes = r.shard.chunks.payload(held);
+        const size_t more = all ? consume(r, Side::client, bytes) : 0;
+        all = all && more == bytes.size();
+        taken += more;
+        r.shard.chunks.free(held);
+    }
+    close_seat(r);
+    if (!all) return abort(r, Closer::balancer, CloseReason::no_memory);
+    tcp::Events events;
+    events.consumed = static_cast<uint32_t>(taken);
+    if (r.relay.client_hot.has(tcp::flag_fin_received)) events.bits = tcp::event_peer_fin;
+    on_events(r, Side::client, events);
+}
+
+/// Whether a client that says no more may have said enough: its last words are with a crypto thread, or wait for one.
+bool Engine::handshake_goes_on(Ref r) {
+    const TlsEnd& end = tls_end(r);
+    return end.waits_for_seat != 0 || (end.seat != no_seat && seats_[end.seat].stepping);
+}
+
+void Engine::on_handshake_deadline(Ref r) {
+    const bool no_seat_came = tls_end(r).waits_for_seat != 0;
+    ++(no_seat_came ? stats_.worker.tls.handshakes_refused : stats_.worker.tls.handshakes_timed_out);
+    abort(r, Closer::balancer, no_seat_came ? CloseReason::tls_refused : CloseReason::tls_timeout);
+}
+
+/// The shard leaves for another worker, whose seats are others: its handshakes end there, by their deadlines.
+void Engine::give_up_handshakes(Shard& shard) {
+    const auto end = [&](uint32_t index) {
+        const Ref r = ref(shard, index);
+        if (r.relay.phase == Phase::tls_handshake) setup_of(r).deadline = now_;
+        mark_ready(r);
+    };
+    for (const Seat& seat : seats_) {
+        if (seat.shard != &shard) continue;
+        const Ref r = ref(shard, seat.index);
+        end(seat.index);
+        close_seat(r);
+    }
+    for (uint32_t left = waiting_.count; left > 0; --left) {
+        const Waiting entry = waiting_.pop();
+        if (entry.shard != &shard)
+            waiting_.push(entry);
+        else if (shard.relays.get(entry.handle) != nullptr)
+            end(entry.handle.index);
+    }
+}
+
+}  // namespace millrace::relay

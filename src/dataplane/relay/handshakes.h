@@ -1,0 +1,51 @@
+// Where a worker leaves the handshakes of its clients: crypto threads in the dataplane (app/), the same code stepped
+// inline in the simulator. The engine hands bytes over and finds answers later; no call waits. Used by the worker's
+// thread alone.
+//
+//   open ─ put ─ submit ──►  …  ──► poll ─ answer ─ put ─ submit …  close
+//
+// Between submit() and the poll() that brings it back a seat belongs to the other side: only close() is allowed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "tls/record/slot.h"
+
+namespace millrace::relay {
+
+/// Bytes of the client that one step takes, and that may wait for the next one.
+inline constexpr size_t handshake_step_bytes = 4096;
+inline constexpr uint32_t handshake_bytes_held_max = 8192;
+
+class Handshakes {
+  public:
+    virtual ~Handshakes() = default;
+
+    enum class State : uint8_t { under_way, done, failed };
+    /// What a step has brought. Valid until submit() or close().
+    struct Answer {
+        State state;
+        std::span<const uint8_t> output;    ///< to send, whatever the state
+        const tls::Slot& slot;              ///< of a handshake that is done
+        std::span<const uint8_t> leftover;  ///< likewise: what came behind it, not opened yet
+        bool resumed;
+    };
+
+    /// Handshakes that can be in flight at once; seats are numbered from 0.
+    virtual uint16_t seat_count() const = 0;
+    /// A seat for a handshake with the certificates of a listener. Nothing while all are taken.
+    virtual std::optional<uint16_t> open(uint16_t listener_slot) = 0;
+    /// Adds bytes of the client to the next step's input; returns how many had room.
+    virtual size_t put(uint16_t seat, std::span<const uint8_t> bytes) = 0;
+    virtual void submit(uint16_t seat) = 0;
+    /// A seat that has come back, or nothing.
+    virtual std::optional<uint16_t> poll() = 0;
+    virtual Answer answer(uint16_t seat) const = 0;
+    /// Ends the handshake, whoever has the seat.
+    virtual void close(uint16_t seat) = 0;
+};
+
+}  // namespace millrace::relay

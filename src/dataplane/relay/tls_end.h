@@ -1,0 +1,38 @@
+// The client's TLS of one relay: 256 bytes in an array of the shard's region, at the relay's index. The array exists
+// only where crypto threads are configured, costs nothing where no relay uses it, and lies on pages that core dumps
+// leave out. Used while the relay has flag_tls; wiped when the relay ends. Owned by the worker of its shard.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "dataplane/relay/record.h"
+#include "tls/record/post_handshake.h"
+#include "tls/record/slot.h"
+
+namespace millrace::relay {
+
+inline constexpr uint16_t no_seat = 0xffff;
+
+struct TlsEnd {
+    tls::Slot slot;          ///< all zero until the handshake is done
+    store::ChunkId raw;      ///< bytes of a record that is not whole yet, or no_chunk
+    uint32_t raw_since_ms;   ///< low 32 bits of when its first byte came; later when we made the client wait
+    uint16_t delivered;      ///< bytes of the next record's payload that have gone on: for the rest there was no memory
+    uint16_t seat;           ///< of its handshake (handshakes.h), or no_seat
+    uint8_t waits_for_seat;  ///< 1: stands in the queue of those for whom there was no seat
+    tls::Verdict::Kind verdict;  ///< on what came beside application data; from `closed` on nothing more is read
+    tls::Alert alert;            ///< with the verdict
+    uint8_t judged;              ///< 1: what follows from the verdict is done
+    uint8_t reserved[16];
+
+    bool established() const { return slot.version != tls::Version{}; }
+    /// The client will say nothing more that counts.
+    bool ended() const { return verdict >= tls::Verdict::Kind::closed; }
+};
+static_assert(sizeof(TlsEnd) == 256 && std::is_trivially_copyable_v<TlsEnd> && std::is_standard_layout_v<TlsEnd>);
+
+/// With at most 12 bytes for each of two entries in the flow table: what an idle relay takes.
+static_assert(sizeof(Relay) + sizeof(TlsEnd) + 2 * 12 <= 768);
+
+}  // namespace millrace::relay

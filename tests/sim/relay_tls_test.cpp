@@ -1,0 +1,296 @@
+// Clients with TLS, OpenSSL's, through the whole worker to servers without: handshakes, records, key updates, ends, and
+// clients that misbehave.
+#include <algorithm>
+#include <gtest/gtest.h>
+
+#include "tests/sim/scene.h"
+
+namespace millrace::sim {
+namespace {
+
+using relay::TlsStats;
+using relay::WorkerStats;
+
+std::string pattern(size_t length) {
+    std::string text(length, ' ');
+    for (size_t i = 0; i < length; ++i) text[i] = static_cast<char>(i * 31 + i / 256);
+    return text;
+}
+
+struct TlsScene : Scene {
+    explicit TlsScene(size_t server_count = 1, uint16_t workers = 1) : Scene(server_count, workers) {
+        add_tls_listeners(config);
+    }
+    /// An upgraded connection over TLS, and the server's end of it.
+    Peer& secured(Station& from, Station& to, Peer*& server_end, const ClientTlsOptions& tls = {}) {
+        Peer& peer = from.connect_tls(https_port, tls);
+        peer.send(upgrade_request("/"));
+        EXPECT_TRUE(run(10, [&] { return head_length(peer.received) != 0; }));
+        EXPECT_EQ(status_of(peer.received), 101);
+        peer.received.clear();
+        server_end = to.peers().back().get();
+        server_end->received.clear();
+        return peer;
+    }
+    uint64_t tls_total(Counter TlsStats::*counter) {
+        uint64_t sum = 0;
+        for (uint16_t i = 0; i < balancer->worker_count(); ++i) sum += (balancer->stats(i).worker.tls.*counter).load();
+        return sum;
+    }
+    /// No key of any relay is left.
+    void expect_no_keys() {
+        for (size_t i = 0; i < balancer->shard_count(); ++i)
+            for (const relay::TlsEnd& end : balancer->shard(i).tls_ends) {
+                const auto* bytes = reinterpret_cast<const uint8_t*>(&end);
+                if (!std::all_of(bytes, bytes + sizeof end, [](uint8_t byte) { return byte == 0; }))
+                    return ADD_FAILURE() << "a slot of shard " << i << " is not wiped";
+            }
+    }
+};
+
+struct RelayTls : testing::TestWithParam<tls::Version> {
+    ClientTlsOptions options() const { return {.version = GetParam()}; }
+};
+INSTANTIATE_TEST_SUITE_P(Versions, RelayTls, testing::Values(tls::Version::tls12, tls::Version::tls13),
+                         [](const auto& of) { return of.param == tls::Version::tls12 ? "Tls12" : "Tls13"; });
+
+TEST_P(RelayTls, AWebSocketIsRelayedBothWays) {
+    TlsScene scene;
+    scene.config.listeners[2].forwarded_proto = ForwardedPolicy::replace;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer& client = scene.client(1).connect_tls(https_port, options());
+    client.send(upgrade_request("/"));
+    ASSERT_TRUE(scene.run(10, [&] { return head_length(client.received) != 0; }));
+    client.received.clear();
+    Peer& far = *server.peers()[0];
+    client.send("\x82\x85\x01\x02\x03\x04upward");
+    far.send(std::string("\x82\x08") + "downward");
+    EXPECT_TRUE(scene.run(5, [&] { return client.received == std::string("\x82\x08") + "downward"; }));
+    EXPECT_TRUE(scene.run(5, [&] { return far.received == "\x82\x85\x01\x02\x03\x04upward"; })) << far.received;
+    EXPECT_EQ(
+        scene.tls_total(GetParam() == tls::Version::tls13 ? &TlsStats::handshakes_tls13 : &TlsStats::handshakes_tls12),
+        1u);
+    client.shutdown();
+    EXPECT_TRUE(scene.run(5, [&] { return far.fin; }));
+    far.shutdown();
+    scene.expect_idle();
+    EXPECT_TRUE(client.tls->notified());
+    const RelayEvent closed = scene.closing();
+    EXPECT_EQ(closed.closer, Closer::client);
+    EXPECT_EQ(closed.reason, CloseReason::fin);
+    EXPECT_EQ(scene.tls_total(&TlsStats::truncated), 0u);
+    scene.expect_no_keys();
+}
+
+TEST_P(RelayTls, BulkArrivesBothWays) {
+    TlsScene scene;
+    scene.link.loss = 0.01;
+    scene.start();
+    const std::string content = pattern(400'000);
+    Station& server = scene.server(1);
+    Peer& client = scene.client(1).connect_tls(tls_port, options());
+    client.send(content);
+    ASSERT_TRUE(scene.run(60, [&] { return !server.peers().empty(); }));
+    Peer& far = *server.peers()[0];
+    far.send(content);
+    EXPECT_TRUE(scene.run(120, [&] { return far.received.size() == content.size(); })) << far.received.size();
+    EXPECT_TRUE(scene.run(120, [&] { return client.received.size() == content.size(); })) << client.received.size();
+    EXPECT_TRUE(far.received == content);
+    EXPECT_TRUE(client.received == content);
+    scene.run(20);
+    EXPECT_EQ(scene.balancer->chunk_bytes(), 0u) << "an idle relay holds nothing";
+    far.shutdown();
+    EXPECT_TRUE(scene.run(60, [&] { return client.fin; }));
+    EXPECT_TRUE(client.tls->notified()) << "close_notify comes before the FIN";
+    client.shutdown();
+    scene.expect_idle(60);
+}
+
+TEST_P(RelayTls, AnAnswerOfOurOwnIsSealedToo) {
+    TlsScene scene;
+    scene.start();
+    Peer& client = scene.client(1).connect_tls(https_port, options());
+    client.send("GET / HTTP/1.1\r\nno colon\r\n\r\n");
+    EXPECT_TRUE(scene.run(10, [&] { return client.fin; }));
+    EXPECT_EQ(status_of(client.received), 400) << client.received;
+    EXPECT_TRUE(client.tls->notified());
+    client.shutdown();
+    scene.expect_idle();
+}
+
+TEST_P(RelayTls, ARecordThatIsNotTheClientsEndsItAndNobodyElse) {
+    TlsScene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer *far = nullptr, *other_far = nullptr;
+    Peer& client = scene.secured(scene.client(1), server, far, options());
+    Peer& other = scene.secured(scene.client(2), server, other_far, options());
+    client.send_raw(std::string("\x17\x03\x03\x00\x40", 5) + std::string(64, 'x'));
+    EXPECT_TRUE(scene.run(10, [&] { return client.fin && far->end_; }));
+    EXPECT_EQ(client.tls->alert(), static_cast<int>(tls::Alert::bad_record_mac));
+    EXPECT_EQ(far->end_, End::reset) << "what is cut off must not look whole";
+    EXPECT_EQ(scene.tls_total(&TlsStats::bad_records), 1u);
+    other.send("still here");
+    EXPECT_TRUE(scene.run(5, [&] { return other_far->received == "still here"; }));
+    const RelayEvent closed = [&] {
+        client.shutdown();
+        scene.run(10);
+        return scene.closing();
+    }();
+    EXPECT_EQ(closed.closer, Closer::balancer);
+    EXPECT_EQ(closed.reason, CloseReason::tls_bad_record);
+    other.abort();
+    scene.expect_idle();
+    scene.expect_no_keys();
+}
+
+TEST_P(RelayTls, ARecordTooLongIsRefusedByItsHeader) {
+    TlsScene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& client = scene.secured(scene.client(1), server, far, options());
+    client.send_raw(std::string("\x17\x03\x03\x50\x00", 5));
+    EXPECT_TRUE(scene.run(10, [&] { return client.fin; }));
+    EXPECT_EQ(client.tls->alert(), static_cast<int>(tls::Alert::record_overflow));
+    client.shutdown();
+    scene.expect_idle();
+}
+
+TEST_P(RelayTls, AFinWithoutCloseNotifyIsToldApart) {
+    TlsScene scene;
+    scene.start();
+    Station& server = scene.server(1, only_upgrade);
+    Peer* far = nullptr;
+    Peer& client = scene.secured(scene.client(1), server, far, options());
+    client.truncate();
+    EXPECT_TRUE(scene.run(10, [&] { return far->fin; }));
+    far->shutdown();
+    scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::tls_truncated);
+    EXPECT_EQ(scene.tls_total(&TlsStats::truncated), 1u);
+}
+
+TEST(RelayTls13, KeysChangeInMidStream) {
+    TlsScene scene;
+    scene.start();
+    Station& server = scene.server(1, echo_upgraded);
+    Peer* far = nullptr;
+    Peer& client = scene.secured(scene.client(1), server, far);
+    std::string all;
+    for (int i = 0; i < 40; ++i) {
+        if (i % 3 == 0) client.key_update(i % 2 == 0);
+        const std::string part = pattern(100 + 700 * static_cast<size_t>(i % 5));
+        client.send(part);
+        all += part;
+        scene.run(0.01);
+    }
+    EXPECT_TRUE(scene.run(10, [&] { return client.received.size() == all.size(); }));
+    EXPECT_TRUE(client.received == all);
+    EXPECT_GE(scene.tls_total(&TlsStats::key_updates_out), 5u);
+    client.shutdown();
+    scene.expect_idle();
+}
+
+TEST(RelayTlsHandshake, WhoSaysNothingOrTooLittleIsReset) {
+    for (const std::string& said : {std::string(), std::string("\x16\x03\x01\x02\x00\x01\x00", 7)}) {
+        TlsScene scene;
+        scene.start();
+        Peer& client = scene.client(1).connect(https_port);
+        client.send(said);
+        scene.run(5);
+        EXPECT_FALSE(client.end_);
+        EXPECT_EQ(scene.balancer->worker_total(&WorkerStats::relays_tls_handshake), 1u);
+        EXPECT_TRUE(scene.run(10, [&] { return client.end_ == End::reset; }));
+        scene.expect_idle();
+        EXPECT_EQ(scene.closing().reason, CloseReason::tls_timeout);
+        EXPECT_EQ(scene.tls_total(&TlsStats::handshakes_timed_out), 1u);
+    }
+}
+
+TEST(RelayTlsHandshake, WhatIsNoTlsGetsAnAlert) {
+    TlsScene scene;
+    scene.start();
+    Peer& client = scene.client(1).connect(https_port);
+    client.send("GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n" + std::string(20'000, 'x'));
+    EXPECT_TRUE(scene.run(15, [&] { return client.fin || client.end_; }));
+    EXPECT_EQ(scene.tls_total(&TlsStats::handshakes_failed), 1u);
+    client.shutdown();
+    scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::tls_handshake);
+}
+
+TEST(RelayTlsHandshake, WhoFindsNoSeatWaitsAndThenIsRefused) {
+    TlsScene scene;
+    scene.options.tls_seats = 1;
+    scene.start();
+    scene.server(1, only_upgrade);
+    scene.balancer->run_crypto(false);
+    Peer& first = scene.client(1).connect_tls(https_port);
+    scene.run(1);
+    Peer& second = scene.client(2).connect_tls(https_port);
+    EXPECT_TRUE(scene.run(15, [&] { return first.end_ && second.end_; }));
+    EXPECT_EQ(scene.tls_total(&TlsStats::handshakes_timed_out), 1u);
+    EXPECT_EQ(scene.tls_total(&TlsStats::handshakes_refused), 1u);
+    // The seat comes back, and whoever waits longest gets it.
+    Peer& third = scene.client(3).connect_tls(https_port);
+    Peer& fourth = scene.client(4).connect_tls(https_port);
+    scene.run(1);
+    scene.balancer->run_crypto(true);
+    EXPECT_TRUE(scene.run(5, [&] { return third.tls->established() && fourth.tls->established(); }));
+    for (Peer* peer : {&third, &fourth}) peer->shutdown();
+    scene.expect_idle();
+}
+
+TEST(RelayTlsHandshake, SeatsComeBackHoweverHandshakesEnd) {
+    TlsScene scene;
+    scene.options.tls_seats = 2;
+    scene.start();
+    Station& client = scene.client(1);
+    for (int i = 0; i < 12; ++i) {
+        Peer& peer =
+            client.connect_tls(https_port, {.version = i % 2 == 0 ? tls::Version::tls12 : tls::Version::tls13});
+        scene.balancer->run_crypto(i % 3 != 0);
+        scene.run(0.1);
+        i % 3 == 1 ? peer.shutdown() : peer.abort();
+        scene.run(0.1);
+        scene.balancer->run_crypto(true);
+        scene.run(0.1);
+    }
+    Peer& last = client.connect_tls(https_port);
+    EXPECT_TRUE(scene.run(5, [&] { return last.tls->established(); }));
+    last.shutdown();
+    scene.expect_idle();
+    scene.expect_no_keys();
+}
+
+TEST(RelayTlsMemory, ARecordForWhichThereIsNoRoomComesAgain) {
+    TlsScene scene;
+    scene.config.dataplane.shard_count = 1;
+    scene.options.chunk_bytes = 16 * 65536ull;
+    scene.config.dataplane.send_queue_max_bytes = 64u << 10;
+    scene.start();
+    const std::string content = pattern(300'000);
+    Station& server = scene.server(1);
+    std::vector<Peer*> writers;
+    for (int i = 1; i <= 12; ++i) writers.push_back(&scene.client(i).connect_tls(tls_port));
+    EXPECT_TRUE(scene.run(10, [&] { return server.peers().size() == writers.size(); }));
+    for (const auto& far : server.peers()) far->pause();
+    for (Peer* writer : writers) writer->send(content);
+    scene.run(3);
+    for (const auto& far : server.peers()) far->resume();
+    const auto over = [&] {
+        return std::ranges::all_of(server.peers(),
+                                   [&](const auto& far) { return far->received.size() == content.size(); });
+    };
+    EXPECT_TRUE(scene.run(200, over));
+    for (const auto& far : server.peers()) EXPECT_TRUE(far->received == content) << far->received.size();
+    EXPECT_GT(scene.balancer->tcp_counters().payload_refused.load(), 0u) << "memory did run short";
+    EXPECT_EQ(scene.balancer->worker_total(&WorkerStats::relays_reset_for_memory), 0u);
+    for (Peer* writer : writers) writer->abort();
+    scene.expect_idle(60);
+}
+
+}  // namespace
+}  // namespace millrace::sim

@@ -209,12 +209,12 @@ TEST(RelayTlsHandshake, WhoSaysNothingOrTooLittleIsReset) {
     }
 }
 
-TEST(RelayTlsHandshake, WhatIsNoTlsGetsAnAlert) {
+TEST(RelayTlsHandshake, WhatIsNoTlsIsRefusedAtOnce) {
     TlsScene scene;
     scene.start();
     Peer& client = scene.client(1).connect(https_port);
-    client.send("GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n" + std::string(20'000, 'x'));
-    EXPECT_TRUE(scene.run(15, [&] { return client.fin || client.end_; }));
+    client.send("GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n");
+    EXPECT_TRUE(scene.run(2, [&] { return client.fin; }));
     EXPECT_EQ(scene.tls_total(&TlsStats::handshakes_failed), 1u);
     client.shutdown();
     scene.expect_idle();

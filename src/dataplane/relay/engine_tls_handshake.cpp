@@ -17,8 +17,9 @@
 namespace millrace::relay {
 namespace {
 
-/// The first record is whole, or as much of it as one step takes.
+/// The first record is whole, or as much of it as one step takes; or it is none, which OpenSSL answers.
 bool hello_is_whole(std::span<const uint8_t> bytes) {
+    if (bytes[0] != static_cast<uint8_t>(tls::ContentType::handshake)) return true;
     if (bytes.size() < tls::record_header_bytes) return false;
     const size_t length = size_t{bytes[3]} << 8 | bytes[4];
     return bytes.size() >= std::min(tls::record_header_bytes + length, handshake_step_bytes);

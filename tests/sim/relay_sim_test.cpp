@@ -18,7 +18,7 @@ RelayTotals run_seeds(uint64_t seeds, TimeUs (*moves_us)(uint64_t seed)) {
     EXPECT_GE(totals.bytes_up, seeds * 256 * 1024);
     EXPECT_GE(totals.bytes_down, seeds * 256 * 1024);
     EXPECT_GT(totals.tls_sessions, seeds);
-    EXPECT_GT(totals.key_updates, seeds);
+    EXPECT_GT(totals.key_updates, seeds / 2);
     EXPECT_GT(totals.network.lost, 0u);
     return totals;
 }

@@ -263,7 +263,10 @@ Peer& RelayWorld::connect(Session& session) {
 
 void RelayWorld::on_client(Session& session, Peer& peer) {
     if (!peer.open_) return;
-    if (session.tls && random_tls_.chance(0.2)) peer.key_update(random_tls_.chance(0.5));
+    if (session.tls && session.key_updates_left > 0 && random_tls_.chance(0.2)) {
+        --session.key_updates_left;
+        peer.key_update(random_tls_.chance(0.5));
+    }
     if (!session.client_began) {
         session.client_began = true;
         peer.send(session.request);

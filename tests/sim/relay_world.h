@@ -70,6 +70,7 @@ class RelayWorld {
         Peer *client = nullptr, *server = nullptr;
         bool client_began = false, server_began = false, client_done = false, server_done = false;
         uint32_t servers_seen = 0;
+        uint32_t key_updates_left = 20;  // more than 32 in a row without data are an attack
     };
 
     void plan_network();

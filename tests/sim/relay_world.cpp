@@ -70,7 +70,7 @@ void RelayWorld::plan_network() {
     config.backends[0].upgrade_timeout_ms = 600'000;
     // Two timeouts in a row of a minute each are possible; silence of a peer that lost its RST has to end the run.
     config.backends[0].idle_timeout_ms = 900'000;
-    if (moves_us_ == 0) add_tls_listeners(config);
+    add_tls_listeners(config);
     for (ListenerRecord& listener : config.listeners) {
         listener.head_timeout_ms = 300'000;
         listener.idle_timeout_ms = 900'000;
@@ -121,7 +121,9 @@ void RelayWorld::change_path(TimeUs now) {
 }
 
 void RelayWorld::move_shards(TimeUs now) {
-    if (now < move_at_) return;
+    // Handshakes don't outlive a move of their shard.
+    const bool shaking = balancer_->worker_total(&relay::WorkerStats::relays_tls_handshake) != 0;
+    if (now < move_at_ || shaking) return;
     move_at_ = now + random_moves_.below(2 * moves_us_);
     polling_ = polling_ == 1 ? 2 : 1;
     for (size_t number = 0; number < balancer_->shard_count(); ++number) {
@@ -141,8 +143,7 @@ void RelayWorld::plan_session(size_t number) {
     auto session = std::make_unique<Session>();
     session->number = number;
     session->station = clients_[random_.below(clients_.size())].get();
-    // Handshakes don't outlive a move of their shard.
-    session->tls = moves_us_ == 0 && random_tls_.chance(0.4);
+    session->tls = random_tls_.chance(0.4);
     session->starts_at = network_.now() + random_.below(500'000);
     const bool bulk = number < 4;
     session->kind = bulk ? (random_.chance(0.75) ? Kind::websocket : Kind::raw) : static_cast<Kind>(random_.below(8));

@@ -210,10 +210,10 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
     // The server's time for its answer begins anew as long as the request moves: at last, when all of it is there.
     if (events.acked != 0 && side == Side::server && r.relay.phase == Phase::awaiting_response)
         setup_of(r).deadline = now_ + response_timeout(setup_of(r));
-    if (events.consumed != 0) progress(r);
+    if (events.consumed != 0 || (side == Side::client && part_of_record_delivered(r))) progress(r);
     bool said_all = events.has(tcp::event_peer_fin);
     if (side == Side::client && r.relay.has(flag_tls)) said_all = judge_client(r, said_all);
-    if (said_all) on_peer_fin(r, side);
+    if (said_all && r.relay.is_open(side)) on_peer_fin(r, side);
     if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))
         on_connection_lost(r, side, events);
     else if (events.has(tcp::event_closed))
@@ -231,6 +231,7 @@ void Engine::on_peer_fin(Ref r, Side side) {
     switch (r.relay.phase) {
         case Phase::tls_handshake:
             if (handshake_goes_on(r)) return;
+            close_seat(r);
             [[fallthrough]];
         case Phase::reading_head:
             r.relay.set_end(Closer::client, CloseReason::fin);

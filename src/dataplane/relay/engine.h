@@ -150,6 +150,7 @@ class Engine {
     struct WaitingQueue {
         std::vector<Waiting> places;
         uint32_t head = 0, count = 0;
+        uint32_t gone = 0;  // at most so many of them have ended meanwhile
 
         const Waiting& front() const { return places[head]; }
         void push(const Waiting& entry) { places[(head + count++) % places.size()] = entry; }
@@ -309,6 +310,7 @@ class Engine {
     size_t take_record(Ref r, std::span<const uint8_t> bytes);
     size_t keep_raw(Ref r, std::span<const uint8_t> bytes);
     void free_raw(Ref r);
+    bool part_of_record_delivered(Ref r);
     bool open_record(Ref r, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
     void note_verdict(Ref r, const tls::Verdict& verdict);
     bool judge_client(Ref r, bool fin);
@@ -329,6 +331,7 @@ class Engine {
     void feed_handshake(Ref r);
     bool take_seat(Ref r);
     void wait_for_seat(Ref r);
+    void drop_gone();
     void close_seat(Ref r);
     bool poll_handshakes();
     void on_handshake_answer(uint16_t number);

@@ -54,10 +54,11 @@ uint32_t Engine::relay_space(Ref r, Side side) {
 /// Appends to a side's send queue; returns how many bytes were taken.
 size_t Engine::enqueue(Ref r, Side to, std::span<const uint8_t> bytes) {
     const tcp::Endpoint ep = r.relay.endpoint(to);
-    const bool large = tcp::send_queue_bytes(ep.warm) + bytes.size() > small_queue_bytes;
-    if (large && r.shard.shortage() == Shortage::dire) {
-        ++stats_.worker.payload_refused_for_memory;
-        return 0;
+    if (r.shard.shortage() == Shortage::dire) {
+        const uint32_t room = small_queue_bytes - std::min(tcp::send_queue_bytes(ep.warm), small_queue_bytes);
+        if (room < bytes.size()) ++stats_.worker.payload_refused_for_memory;
+        bytes = bytes.first(std::min<size_t>(room, bytes.size()));
+        if (bytes.empty()) return 0;
     }
     return to == Side::client ? send_to_client(r, bytes) : tcp::send(context(r.shard), ep, bytes);
 }

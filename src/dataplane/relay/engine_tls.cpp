@@ -26,6 +26,9 @@ using Kind = tls::Verdict::Kind;
 /// A client whose record was refused for want of memory sends the rest of it again within that time.
 constexpr uint32_t refusal_grace_ms = 8'000;
 
+/// Bytes in the send queue from which on warnings of a client are not answered.
+constexpr uint32_t answers_waiting_max = 4096;
+
 /// The first bytes of two pieces, as many as `to` has.
 void copy_front(std::span<const uint8_t> first, std::span<const uint8_t> second, std::span<uint8_t> to) {
     const size_t part = std::min(first.size(), to.size());
@@ -101,14 +104,21 @@ bool Engine::open_record(Ref r, std::span<const uint8_t, tls::record_header_byte
         if (taken < rest.size() && !fault(Fault::relay_tls_rest_of_record_lost)) {
             end.delivered = static_cast<uint16_t>(end.delivered + taken);
             --end.slot.read.sequence;  // it is opened again, from the beginning
-            end.raw_since_ms = static_cast<uint32_t>(now_ / us_per_ms) + refusal_grace_ms;
+            if (end.refused == 0) end.raw_since_ms = static_cast<uint32_t>(now_ / us_per_ms) + refusal_grace_ms;
+            end.refused = 1;
             return false;
         }
-        end.delivered = 0;
         stats.data_bytes_in += payload.size();
     }
+    end.delivered = 0;
+    end.refused = 0;
     ++stats.records_in;
     return true;
+}
+
+/// Of a record that was not acknowledged something has gone on: it may be all that was waited for.
+bool Engine::part_of_record_delivered(Ref r) {
+    return r.relay.has(flag_tls) && tls_end(r).delivered != 0;
 }
 
 void Engine::note_verdict(Ref r, const tls::Verdict& verdict) {
@@ -125,7 +135,8 @@ bool Engine::judge_client(Ref r, bool fin) {
     if (!end.established()) return fin;
     if (end.verdict == Kind::warn) {
         end.verdict = Kind::carry_on;
-        send_alert(r, end.alert);
+        // A client that asks and asks without reading must not fill our memory with answers.
+        if (tcp::send_queue_bytes(r.relay.client_warm) < answers_waiting_max) send_alert(r, end.alert);
     }
     if (end.ended()) {
         if (end.judged != 0) return false;
@@ -143,8 +154,8 @@ bool Engine::judge_client(Ref r, bool fin) {
     if (!fin || r.relay.phase == Phase::answering) return fin;
     // Only where nothing else tells where the stream ends can something be missing.
     ++stats.truncated;
-    const bool stream = r.relay.phase == Phase::relaying && r.relay.setup == store::no_chunk;
-    if (stream && !fault(Fault::relay_tls_truncation_unnoticed))
+    const bool stream = r.relay.setup == store::no_chunk || setup_of(r).request_head_length == 0;
+    if ((stream || end.raw != store::no_chunk) && !fault(Fault::relay_tls_truncation_unnoticed))
         r.relay.set_end(Closer::client, CloseReason::tls_truncated);
     return true;
 }
@@ -233,6 +244,7 @@ bool Engine::client_has_finished(Ref r) {
 /// Keys don't outlive their relay.
 void Engine::end_tls(Ref r) {
     close_seat(r);
+    waiting_.gone += tls_end(r).waits_for_seat;
     free_raw(r);
     if (fault(Fault::relay_tls_keys_kept)) return;
     tls::wipe(tls_end(r).slot);

@@ -7,6 +7,7 @@
 // reset, like whoever finds the queue full.
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "dataplane/base/fault.h"
@@ -17,12 +18,32 @@
 namespace millrace::relay {
 namespace {
 
-/// The first record is whole, or as much of it as one step takes; or it is none, which OpenSSL answers.
-bool hello_is_whole(std::span<const uint8_t> bytes) {
-    if (bytes[0] != static_cast<uint8_t>(tls::ContentType::handshake)) return true;
-    if (bytes.size() < tls::record_header_bytes) return false;
-    const size_t length = size_t{bytes[3]} << 8 | bytes[4];
-    return bytes.size() >= std::min(tls::record_header_bytes + length, handshake_step_bytes);
+constexpr size_t handshake_header_bytes = 4;  // of a message: its type, 24 bits of length
+constexpr uint8_t record_version_major = 3;
+
+enum class Hello : uint8_t { none, part, whole };
+
+/// How much of a ClientHello is there. It may be cut over several records; who sends more than one step takes is
+/// heard up to there. `none`: this is no TLS.
+Hello look_for_hello(std::span<const uint8_t> bytes) {
+    size_t body = 0, wanted = handshake_header_bytes;
+    std::array<uint8_t, handshake_header_bytes> header{};
+    for (size_t at = 0; at < bytes.size();) {
+        const std::span<const uint8_t> record = bytes.subspan(at);
+        if (record[0] != static_cast<uint8_t>(tls::ContentType::handshake)) return Hello::none;
+        if (record.size() > 1 && record[1] != record_version_major) return Hello::none;
+        if (record.size() < tls::record_header_bytes) break;
+        const size_t length = size_t{record[3]} << 8 | record[4];
+        const std::span<const uint8_t> part =
+            record.subspan(tls::record_header_bytes, std::min(length, record.size() - tls::record_header_bytes));
+        for (size_t i = 0; body + i < header.size() && i < part.size(); ++i) header[body + i] = part[i];
+        body += part.size();
+        if (body >= header.size())
+            wanted = header.size() + (size_t{header[1]} << 16 | size_t{header[2]} << 8 | header[3]);
+        if (body >= wanted) return Hello::whole;
+        at += tls::record_header_bytes + part.size();
+    }
+    return bytes.size() >= handshake_step_bytes ? Hello::whole : Hello::part;
 }
 
 }  // namespace
@@ -53,7 +74,12 @@ void Engine::feed_handshake(Ref r) {
     if (setup.request == store::no_chunk || end.waits_for_seat != 0 || setup.deadline <= now_) return;
     const std::span<const uint8_t> bytes = r.shard.chunks.payload(setup.request);
     if (end.seat == no_seat) {
-        if (!hello_is_whole(bytes)) return;
+        const Hello hello = look_for_hello(bytes);
+        if (hello == Hello::none) {
+            ++stats_.worker.tls.handshakes_failed;
+            return abort(r, Closer::balancer, CloseReason::tls_handshake);
+        }
+        if (hello == Hello::part) return;
         if (waiting_.count > 0 || !take_seat(r)) return wait_for_seat(r);
     }
     Seat& seat = seats_[end.seat];
@@ -80,12 +106,22 @@ bool Engine::take_seat(Ref r) {
 }
 
 void Engine::wait_for_seat(Ref r) {
+    if (waiting_.count == waiting_.places.size() && waiting_.gone >= waiting_.count / 4) drop_gone();
     if (waiting_.count == waiting_.places.size()) {
         ++stats_.worker.tls.handshakes_refused;
         return abort(r, Closer::balancer, CloseReason::tls_refused);
     }
     tls_end(r).waits_for_seat = 1;
     waiting_.push({&r.shard, r.shard.relays.handle(r.index)});
+}
+
+/// Makes room in the queue: those that have ended give up their places.
+void Engine::drop_gone() {
+    for (uint32_t left = waiting_.count; left > 0; --left) {
+        const Waiting entry = waiting_.pop();
+        if (entry.shard->relays.get(entry.handle) != nullptr) waiting_.push(entry);
+    }
+    waiting_.gone = 0;
 }
 
 void Engine::close_seat(Ref r) {
@@ -113,6 +149,9 @@ bool Engine::poll_handshakes() {
             tls_end(r).waits_for_seat = 0;
             feed_handshake(r);
             mark_ready(r);
+            worked = true;
+        } else if (waiting_.gone > 0) {
+            --waiting_.gone;
         }
         waiting_.pop();
     }

@@ -17,14 +17,15 @@ inline constexpr uint16_t no_seat = 0xffff;
 struct TlsEnd {
     tls::Slot slot;          ///< all zero until the handshake is done
     store::ChunkId raw;      ///< bytes of a record that is not whole yet, or no_chunk
-    uint32_t raw_since_ms;   ///< low 32 bits of when its first byte came; later when we made the client wait
+    uint32_t raw_since_ms;   ///< low 32 bits of when its first byte came
     uint16_t delivered;      ///< bytes of the next record's payload that have gone on: for the rest there was no memory
     uint16_t seat;           ///< of its handshake (handshakes.h), or no_seat
     uint8_t waits_for_seat;  ///< 1: stands in the queue of those for whom there was no seat
     tls::Verdict::Kind verdict;  ///< on what came beside application data; from `closed` on nothing more is read
     tls::Alert alert;            ///< with the verdict
     uint8_t judged;              ///< 1: what follows from the verdict is done
-    uint8_t reserved[16];
+    uint8_t refused;             ///< 1: a record waits in raw, or comes again, because we had no memory for it
+    uint8_t reserved[15];
 
     bool established() const { return slot.version != tls::Version{}; }
     /// The client will say nothing more that counts.

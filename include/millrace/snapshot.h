@@ -98,8 +98,9 @@ struct DataplaneRecord {
     SynCookies syn_cookies;
     uint16_t worker_count;  ///< of the cores, the first so many poll; 1…core_count
     TcpRecord tcp;
-    uint16_t crypto_threads;  ///< for handshakes of TLS, 0…crypto_threads_max; 0: no listener can have TLS
-    uint8_t reserved[6];
+    uint16_t crypto_threads;      ///< for handshakes of TLS, 0…crypto_threads_max; 0: no listener can have TLS
+    uint16_t tls_handshakes_max;  ///< in progress at once, of each worker; 1…tls_handshakes_max_max
+    uint8_t reserved[4];
 };
 static_assert(sizeof(DataplaneRecord) == 192);
 
@@ -164,13 +165,13 @@ struct ListenerRecord {
     uint8_t tls;  ///< 1: clients speak TLS, with the certificates that this slot was given
     uint16_t headers_max;
     uint32_t head_bytes_max;   ///< 1,024…16,384
-    uint32_t head_timeout_ms;  ///< until the whole request head has come; before it, for the handshake of TLS
+    uint32_t head_timeout_ms;  ///< until the whole request head has come
     uint32_t idle_timeout_ms;  ///< silence from the client that ends the relay
     uint32_t first_route;      ///< index of HttpRouteRecord
     uint32_t route_count;      ///< tcp mode: exactly 1, its host and path empty
     uint32_t retry_after_s;    ///< sent with 503
     KeepaliveRecord keepalive;
-    uint32_t reserved1;
+    uint32_t handshake_timeout_ms;  ///< of TLS
 };
 static_assert(sizeof(ListenerRecord) == 72);
 

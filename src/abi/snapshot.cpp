@@ -165,6 +165,8 @@ class RecordChecker {
                     "drain_rate_min out of range") &&
                rule(d.huge_pages <= 1, "huge_pages is neither 0 nor 1") &&
                rule(d.crypto_threads <= crypto_threads_max, "crypto_threads out of range") &&
+               rule(d.crypto_threads == 0 || in_range(d.tls_handshakes_max, 1, tls_handshakes_max_max),
+                    "tls_handshakes_max out of range") &&
                rule(d.syn_cookies <= SynCookies::always, "unknown syn_cookies") && check_tcp(d.tcp);
     }
 
@@ -265,6 +267,7 @@ class RecordChecker {
                rule(r.request_id <= RequestIdPolicy::always, "unknown policy of X-Request-ID") &&
                rule(r.tls <= 1, "tls is neither 0 nor 1") &&
                rule(r.tls == 0 || view_.dataplane().crypto_threads != 0, "TLS without a crypto thread") &&
+               rule(r.tls == 0 || is_timeout(r.handshake_timeout_ms), "handshake timeout out of range") &&
                rule(in_range(r.headers_max, 1, headers_max_max), "headers_max out of range") &&
                rule(in_range(r.head_bytes_max, head_bytes_min, head_bytes_max_max), "head_bytes_max out of range") &&
                rule(is_timeout(r.head_timeout_ms), "head timeout out of range") &&

@@ -197,6 +197,17 @@ std::string render_routes(const Json& d) {
     return table.text();
 }
 
+std::string render_certificates(const Json& d) {
+    Table table({"LISTENER", "NAMES", "KEY", "DAYS LEFT", "ISSUER"});
+    for (const Json& c : at(d, "certificates")) {
+        std::string names;
+        for (const Json& name : at(c, "names"))
+            if (name.is_string()) names += (names.empty() ? "" : " ") + name.get<std::string>();
+        table.add({text(c, "listener"), names, text(c, "key"), text(c, "days_left"), text(c, "issuer")});
+    }
+    return table.text();
+}
+
 std::string render_event(const Json& e) {
     if (text(e, "kind") == "missed")
         return "(" + count(at(e, "count")) + " events of worker " + text(e, "worker") + " were overwritten unread)";

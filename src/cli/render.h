@@ -17,6 +17,7 @@ std::string render_capture(const Json& document);
 std::string render_tcp(const Json& document);
 std::string render_neighbours(const Json& document);
 std::string render_routes(const Json& document);
+std::string render_certificates(const Json& document);
 std::string render_stats(const Json& document);
 /// The configuration as TOML.
 std::string render_config(const Json& document);

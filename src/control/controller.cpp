@@ -66,6 +66,7 @@ bool Controller::open(std::string& error) {
     }
     if (!publisher_.open(run_directory(instance_, RunPart::control), error)) return false;
     link_ = std::make_unique<DataplaneLink>(run_directory(instance_, RunPart::dataplane), publisher_.commands());
+    keys_ = std::make_unique<KeySender>(run_directory(instance_, RunPart::dataplane));
     checker_ = std::make_unique<Checker>(
         *link_,
         [this](uint16_t slot, ProbeState state, const std::string& reason) {
@@ -106,6 +107,7 @@ int Controller::turn() {
 
 void Controller::follow_dataplane(uint64_t now_us) {
     link_->refresh(now_us);
+    keys_->follow();
     if (link_->error() != link_error_) {
         link_error_ = link_->error();
         if (!link_error_.empty()) spdlog::error("the dataplane's files can't be used: {}", link_error_);

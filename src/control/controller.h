@@ -24,6 +24,7 @@
 #include "control/capture_session.h"
 #include "control/config/load.h"
 #include "control/health/checker.h"
+#include "control/key_sender.h"
 #include "control/link.h"
 #include "control/names.h"
 #include "control/publisher.h"
@@ -161,6 +162,7 @@ class Controller {
     SystemResolver resolver_;
     Publisher publisher_;
     std::unique_ptr<DataplaneLink> link_;
+    std::unique_ptr<KeySender> keys_;
     std::unique_ptr<Checker> checker_;
     std::optional<Config> config_;
     uint64_t config_generation_ = 0;

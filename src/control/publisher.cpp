@@ -111,7 +111,7 @@ bool Publisher::write(const char* name, const std::vector<std::byte>& bytes, std
 }
 
 PublishOutcome Publisher::publish(const Config& config, const SlotIsIdle& is_idle, uint64_t generation_min,
-                                  std::string& error) {
+                                  std::string& error, const Prepare& prepare) {
     const PublishResult result = to_snapshot(
         config, published(), [&](SlotKind kind, uint16_t slot) { return !used(kind)[slot] && is_idle(kind, slot); },
         in_force_ ? &in_force_->view : nullptr);
@@ -125,6 +125,7 @@ PublishOutcome Publisher::publish(const Config& config, const SlotIsIdle& is_idl
         error = "the snapshot made from this configuration is invalid (a fault of Millrace): " + error;
         return PublishOutcome::failed;
     }
+    if (prepare && !prepare(next->view, error)) return PublishOutcome::failed;
     if (published_ && next->view.content_hash() == published_->view.content_hash()) return PublishOutcome::unchanged;
     // Before the configuration names the slot, or a worker could meet the state of the slot's former owner.
     if (!fault(Fault::control_slot_inherits_state))

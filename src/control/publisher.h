@@ -33,6 +33,9 @@ struct Snapshot {
 /// The snapshot in the file `path`; null when there is none, or no valid one.
 std::shared_ptr<const Snapshot> read_snapshot(const std::string& path);
 
+/// Does what must come before a snapshot; false, with the reason, when it can't be done.
+using Prepare = std::function<bool(const SnapshotView& next, std::string& error)>;
+
 class Publisher {
   public:
     /// Reads the predecessor's `config` (one that is missing or invalid counts as none) and joins its `commands`, or
@@ -41,9 +44,10 @@ class Publisher {
 
     /// Publishes `config` unless it equals what is published. `is_idle` tells of relays alone; the slots of what is
     /// published or in force are known here. `generation_min`: the new generation exceeds it (that of a
-    /// running dataplane, whose `config` file may have been lost). On failure everything stays as it was.
-    PublishOutcome publish(const Config& config, const SlotIsIdle& is_idle, uint64_t generation_min,
-                           std::string& error);
+    /// running dataplane, whose `config` file may have been lost). `prepare` is called before, with what is about to be
+    /// published or is already. On failure, of it too, everything stays as it was.
+    PublishOutcome publish(const Config& config, const SlotIsIdle& is_idle, uint64_t generation_min, std::string& error,
+                           const Prepare& prepare = {});
 
     /// The dataplane has the newest publication in force.
     void acknowledge();

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <utility>
 
+#include "control/config/tls_files.h"
 #include "control/controller.h"
 #include "control/servers.h"
 
@@ -28,6 +29,16 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
             break;
     }
     return spdlog::level::info;
+}
+
+/// What the dataplane needs for the listeners with TLS of a snapshot that `config` has become.
+std::vector<tls::ListenerKeys> keys_of(const Config& config, const SnapshotView& snapshot) {
+    std::vector<tls::ListenerKeys> bundle;
+    for (const ListenerRecord& record : snapshot.listeners())
+        for (const Listener& listener : config.listeners)
+            if (listener.tls && listener.name == snapshot.text(record.name))
+                bundle.push_back(keys_of(listener, record.slot));
+    return bundle;
 }
 
 }  // namespace
@@ -91,7 +102,8 @@ void Controller::take_config(LoadResult loaded, ReloadResult& result) {
         link_->statistics().is_open() ? link_->statistics().header().generation.load() : 0;
     const auto outcome = publisher_.publish(
         loaded.config, [this](SlotKind kind, uint16_t slot) { return slot_is_idle(kind, slot); }, generation_in_force,
-        result.error);
+        result.error,
+        [&](const SnapshotView& next, std::string& error) { return keys_->set(keys_of(loaded.config, next), error); });
     result.generation = publisher_.generation();
     if (outcome == PublishOutcome::failed) {
         result.outcome = ReloadOutcome::not_published;

@@ -19,8 +19,10 @@
 
 #include <millrace/run_directory.h>
 
+#include "dataplane/app/crypto_threads.h"
 #include "dataplane/app/instance.h"
 #include "dataplane/app/kernel_routes.h"
+#include "dataplane/app/key_receiver.h"
 #include "dataplane/app/privileges.h"
 #include "dataplane/app/supervisor.h"
 #include "dataplane/port/burst.h"
@@ -144,6 +146,7 @@ class Dataplane {
           port_classes_(draw_rss_key(instance.regions()[0].secrets(), settings_.shard_count, toeplitz_)),
           devices_(open_devices(config.snapshot(), instance.regions()[0].secrets())),
           orders_(settings_.core_count),
+          crypto_(settings_.crypto_threads == 0 ? nullptr : std::make_unique<app::CryptoThreads>(settings_)),
           workers_(settings_.core_count) {
         make_shards(instance);
         for (uint16_t i = 0; i < workers_.size(); ++i) inboxes_.push_back(port::WorkerLoop::make_inbox(i));
@@ -156,6 +159,7 @@ class Dataplane {
     }
 
     std::span<port::Orders> orders() { return orders_; }
+    app::CryptoThreads* crypto() { return crypto_.get(); }  ///< null: no listener can have TLS
 
     /// Shares the shards out to the first `polling` workers, while all stand still.
     uint32_t share_out(uint16_t polling) {
@@ -221,7 +225,8 @@ class Dataplane {
                                   .other_stats = parts.other_stats,
                                   .events = instance.events(index),
                                   .random_seed = random_word(),
-                                  .connection_id_base = instance.stats().start_unix_us * 1000};
+                                  .connection_id_base = instance.stats().start_unix_us * 1000,
+                                  .handshakes = crypto_ ? crypto_->of_worker(index) : nullptr};
         for (const port::Device& device : devices_) setup.macs.push_back(device.mac);
         for (const auto& shard : shards_)
             if (owners_[shard->number] == index) setup.shards.push_back(shard.get());
@@ -236,8 +241,25 @@ class Dataplane {
     std::vector<uint16_t> owners_;  // worker of each shard
     std::vector<rte_ring*> inboxes_;
     std::vector<port::Orders> orders_;
+    std::unique_ptr<app::CryptoThreads> crypto_;
     std::vector<Parts> workers_;
 };
+
+/// Starts the crypto threads, and waits for control's keys where listeners need some: a client that comes before them
+/// could only be refused.
+std::unique_ptr<app::KeyReceiver> start_crypto(app::Instance& instance, app::CryptoThreads* crypto,
+                                               const SnapshotView& snapshot) {
+    constexpr int wait_ms = 2000;
+    if (crypto == nullptr) return nullptr;
+    crypto->start();
+    auto keys = std::make_unique<app::KeyReceiver>(crypto->pool(), instance.directory(), instance.control_directory());
+    std::string error;
+    if (!keys->start(error)) give_up(error);
+    const bool needed = std::ranges::any_of(snapshot.listeners(), [](const auto& l) { return l.tls != 0; });
+    if (needed && !keys->wait(wait_ms))
+        spdlog::warn("no keys have come from millrace-control yet: until they do, clients with TLS are refused");
+    return keys;
+}
 
 int serve(const Arguments& arguments) {
     std::string error;
@@ -261,8 +283,13 @@ int serve(const Arguments& arguments) {
         if (!app::drop_privileges(*user, snapshot, error)) give_up(error);
         spdlog::info("instance '{}' serves with {} of {} worker(s) and {} shard(s), as user {}", arguments.instance,
                      settings.worker_count, settings.core_count, settings.shard_count, user->name);
-        app::Supervisor supervisor(instance, std::move(config), dataplane.orders(),
-                                   [&](uint16_t polling) { return dataplane.share_out(polling); });
+        const std::unique_ptr<app::KeyReceiver> keys = start_crypto(instance, dataplane.crypto(), snapshot);
+        app::Supervisor supervisor(
+            instance, std::move(config), dataplane.orders(),
+            [&](uint16_t polling) { return dataplane.share_out(polling); },
+            [&](const SnapshotView& in_force) {
+                if (keys) keys->forget_all_but(in_force);
+            });
         dataplane.poll();
     }
     instance.remove_files();

@@ -118,12 +118,14 @@ SnapshotBuilder balancer_config(const std::vector<IpAddress>& servers, uint16_t 
 
 void add_tls_listeners(SnapshotBuilder& config) {
     config.dataplane.crypto_threads = 1;
+    config.dataplane.tls_handshakes_max = 64;
     for (const bool http : {true, false}) {
         ListenerRecord listener = config.listeners[http ? 0 : 1];
         listener.name = config.text(http ? "secure" : "secure-raw");
         listener.port = http ? https_port : tls_port;
         listener.slot = http ? 2 : 3;
         listener.tls = 1;
+        listener.handshake_timeout_ms = listener.head_timeout_ms;
         listener.first_route = static_cast<uint32_t>(config.http_routes.size());
         config.http_routes.push_back({{}, {}, 0, {}});
         config.listeners.push_back(listener);

@@ -31,7 +31,7 @@ PARSERS = {"dataplane/base", "dataplane/http", "dataplane/ws"}
 PROGRAMS = {
     "include/": set(),
     "src/abi/": {"abi"},
-    "src/control/": {"control"} | PARSERS,
+    "src/control/": {"control", "tls"} | PARSERS,
     "src/cli/": {"cli"},
     "src/tls/": {"tls"},
     "src/dataplane/": {"dataplane", "tls"},

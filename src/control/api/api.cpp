@@ -279,6 +279,7 @@ void add_routes(UnixServer& server, Controller& controller) {
     add_view(server, controller, "/v1/servers", servers);
     add_view(server, controller, "/v1/workers", workers);
     add_view(server, controller, "/v1/routes", routes);
+    add_view(server, controller, "/v1/certificates", certificates);
     add_view(server, controller, "/v1/stats", stats);
     add_view(server, controller, "/v1/config", effective_config);
     add_view(server, controller, "/v1/capture", capture_status);

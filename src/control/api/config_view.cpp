@@ -41,6 +41,8 @@ Json dataplane_json(const Dataplane& d) {
             {"send_queue", format_size_bytes(d.send_queue_bytes)},
             {"send_queue_max", format_size_bytes(d.send_queue_max_bytes)},
             {"drain_rate_min", format_size_bytes(d.drain_rate_min)},
+            {"crypto_threads", d.crypto_threads},
+            {"tls_handshakes_max", d.tls_handshakes_max},
             {"huge_pages", d.huge_pages},
             {"tcp", tcp_json(d.tcp)}};
 }
@@ -78,11 +80,31 @@ Json keepalive_json(const Keepalive& k) {
             {"count", k.count}};
 }
 
+Json tls_json(const ListenerTls& t) {
+    Json json{{"min_version", word(t.min_version)},
+              {"max_version", word(t.max_version)},
+              {"ciphers", t.ciphers},
+              {"suites", t.suites},
+              {"groups", t.groups},
+              {"alpn", t.alpn},
+              {"tickets", t.tickets},
+              {"ticket_keys", t.ticket_keys},
+              {"client_certificates", word(t.client_certificates)},
+              {"client_ca", t.client_ca},
+              {"handshake_timeout", from_ms(t.handshake_timeout_ms)},
+              {"certificate", Json::array()}};
+    for (const Certificate& certificate : t.certificates)
+        json["certificate"].push_back(
+            {{"chain", certificate.chain}, {"key", certificate.key}, {"ocsp", certificate.ocsp}});
+    return json;
+}
+
 Json listener_json(const Listener& l) {
     Json json{{"name", l.name},       {"address", l.address.is_unspecified() ? "*" : to_string(l.address)},
               {"port", l.port},       {"mode", word(l.mode)},
               {"backend", l.backend}, {"idle_timeout", from_ms(l.idle_timeout_ms)}};
     if (l.keepalive) json["keepalive"] = keepalive_json(*l.keepalive);
+    if (l.tls) json["tls"] = tls_json(*l.tls);
     if (l.mode == ListenerMode::tcp) return json;
     json.update({{"head_timeout", from_ms(l.head_timeout_ms)},
                  {"head_bytes_max", format_size_bytes(l.head_bytes_max)},

@@ -20,6 +20,7 @@ Json backends(Controller& controller);
 Json servers(Controller& controller);
 Json workers(Controller& controller);
 Json routes(Controller& controller);
+Json certificates(Controller& controller);
 Json stats(Controller& controller);
 Json effective_config(Controller& controller);
 

@@ -18,6 +18,12 @@ const char* pick(Enum value, const std::array<const char*, count>& words) {
 const char* word(AdminState value) {
     return pick(value, std::array{"enabled", "drain", "disabled"});
 }
+const char* word(tls::Version value) {
+    return value == tls::Version::tls12 ? "1.2" : "1.3";
+}
+const char* word(tls::ClientCertificates value) {
+    return pick(value, std::array{"off", "optional", "required"});
+}
 const char* word(ProbeState value) {
     return pick(value, std::array{"unknown", "up", "down"});
 }

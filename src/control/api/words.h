@@ -9,6 +9,8 @@
 namespace millrace::control::api {
 
 const char* word(AdminState value);
+const char* word(tls::Version value);
+const char* word(tls::ClientCertificates value);
 const char* word(ProbeState value);
 const char* word(RelayState value);
 const char* word(NeighbourState value);

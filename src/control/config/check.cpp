@@ -1,145 +1,15 @@
-// The rules between values: one class that walks the configuration once, section by section, in the order in which
-// later sections refer to earlier ones: dataplane, control, interfaces, routes, backends, listeners, totals.
-//
-// It reports against paths ("listener[2].port"), which Positions turns into lines and columns; a path that has no place
-// of its own falls back to the table around it. One mistake gives one error: what depends on a value that was wrong in
-// itself (the addresses of interfaces above all) is not judged.
 #include "control/config/check.h"
 
-#include <algorithm>
 #include <bit>
-#include <map>
-#include <set>
 #include <sys/sysinfo.h>
 #include <tuple>
 
 #include <millrace/config_rules.h>
 
 #include "control/config/addresses.h"
-#include "control/config/text.h"
+#include "control/config/checker.h"
 
 namespace millrace::control {
-
-namespace {
-
-/// "listener[2]" and "listener[2].port".
-std::string item(const std::string& table, size_t index) {
-    return table + "[" + std::to_string(index) + "]";
-}
-std::string item(const std::string& table, size_t index, const char* key) {
-    return item(table, index) + "." + key;
-}
-
-class Checker {
-  public:
-    Checker(Config& config, const Positions& positions, Resolver& resolver, const LoadOptions& options,
-            Diagnostics& diagnostics)
-        : config_(config), positions_(positions), resolver_(resolver), options_(options), diagnostics_(diagnostics) {}
-
-    void check() {
-        check_dataplane();
-        check_control();
-        check_interfaces();
-        check_routes();
-        check_backends();
-        check_listeners();
-        check_totals();
-    }
-
-  private:
-    void error(const std::string& path, std::string message) {
-        diagnostics_.error(positions_.at(path), std::move(message));
-    }
-    void warning(const std::string& path, std::string message) {
-        diagnostics_.warning(positions_.at(path), std::move(message));
-    }
-    /// An error, but a warning with --check, which may run on another machine.
-    void machine_error(const std::string& path, std::string message) {
-        options_.check_only ? warning(path, std::move(message)) : error(path, std::move(message));
-    }
-    bool has(const std::string& path) const { return positions_.has(path); }
-    std::string line(const std::string& path) const { return "line " + std::to_string(positions_.at(path).line); }
-
-    /// Reports every second use of a name within `table`.
-    template <typename Named>
-    void check_names(const std::string& table, const char* what, const std::vector<Named>& list) {
-        std::map<std::string, size_t> first;
-        for (size_t i = 0; i < list.size(); ++i) {
-            if (list[i].name.empty()) continue;
-            const auto [known, is_new] = first.try_emplace(list[i].name, i);
-            if (!is_new)
-                error(item(table, i, "name"), std::string(what) + " " + in_quotes(list[i].name) +
-                                                  " exists already, on " + line(item(table, known->second, "name")) +
-                                                  "; give it a name of its own");
-        }
-    }
-
-    template <typename Named>
-    static std::vector<std::string> names_of(const std::vector<Named>& list) {
-        std::vector<std::string> names;
-        for (const Named& named : list)
-            if (!named.name.empty()) names.push_back(named.name);
-        return names;
-    }
-
-    /// Reports a reference to a name that is not in `names`.
-    bool check_reference(const std::string& path, const char* what, const std::string& name,
-                         const std::vector<std::string>& names) {
-        if (std::find(names.begin(), names.end(), name) != names.end()) return true;
-        const std::string remedy =
-            names.empty() ? std::string("add it") : "the nearest name is " + in_quotes(nearest(name, names));
-        error(path, std::string("there is no ") + what + " " + in_quotes(name) + "; " + remedy);
-        return false;
-    }
-
-    void check_dataplane();
-    void check_chunk_memory();
-    void check_control();
-    void check_interfaces();
-    void check_addresses();
-    void check_routes();
-    void check_gateway(size_t index);
-    void check_backends();
-    void check_backend(size_t index);
-    void check_health(const Backend& backend, const std::string& path);
-    void check_sources(const Backend& backend, const std::string& path);
-    void check_servers(Backend& backend, const std::string& path);
-    void resolve(const std::string& backend, Server& server, const std::string& path);
-    bool usable(const Backend& backend, const IpAddress& address, std::string& problem) const;
-    void check_listeners();
-    void check_listener(size_t index);
-    void check_http_routes(const Listener& listener, const std::string& path);
-    void check_tcp_listener(const Listener& listener, const std::string& path);
-    void check_overlaps();
-    void check_totals();
-
-    bool is_local(const IpAddress& address) const {
-        for (const Interface& interface : config_.interfaces)
-            for (const InterfaceAddress& local : interface.addresses)
-                if (local.address == address) return true;
-        return false;
-    }
-    std::string local_addresses() const;
-    bool has_family(const Interface& interface, bool v4) const {
-        return std::any_of(interface.addresses.begin(), interface.addresses.end(), [&](const InterfaceAddress& local) {
-            return !local.address.is_unspecified() && local.address.is_v4() == v4;
-        });
-    }
-    static bool on_link(const Interface& interface, const IpAddress& address) {
-        return std::any_of(interface.addresses.begin(), interface.addresses.end(), [&](const InterfaceAddress& local) {
-            return !local.address.is_unspecified() && address.in_prefix(local.address, local.prefix_length);
-        });
-    }
-
-    Config& config_;
-    const Positions& positions_;
-    Resolver& resolver_;
-    const LoadOptions& options_;
-    Diagnostics& diagnostics_;
-    bool addresses_known_ = true;  ///< no interface's address had an error, so that those of others can be judged
-    std::vector<std::string> backend_names_;
-    std::set<std::string> backends_used_;
-};
 
 // ---- [dataplane], [control] -----------------------------------------------------------------------------------------
 
@@ -475,101 +345,6 @@ bool Checker::usable(const Backend& backend, const IpAddress& address, std::stri
     return true;
 }
 
-// ---- [[listener]] ---------------------------------------------------------------------------------------------------
-
-std::string Checker::local_addresses() const {
-    constexpr size_t shown_max = 8;
-    std::string text;
-    size_t count = 0;
-    for (const Interface& interface : config_.interfaces)
-        for (const InterfaceAddress& local : interface.addresses)
-            if (!local.address.is_unspecified() && ++count <= shown_max)
-                text += (text.empty() ? "" : ", ") + to_string(local.address);
-    if (text.empty()) return "add it to the addresses of an [[interface]]";
-    return "write one of " + text + (count > shown_max ? ", ..." : "");
-}
-
-void Checker::check_listeners() {
-    if (config_.listeners.empty() && !has("listener"))
-        warning("", "there is no [[listener]], so nothing is served; add one with name, address and port");
-    check_names("listener", "listener", config_.listeners);
-    for (size_t i = 0; i < config_.listeners.size(); ++i) check_listener(i);
-    check_overlaps();
-    for (size_t i = 0; i < config_.backends.size(); ++i)
-        if (!diagnostics_.has_errors() && !backends_used_.contains(config_.backends[i].name))
-            warning(item("backend", i, "name"), "no listener uses backend " + in_quotes(config_.backends[i].name) +
-                                                    "; add it to a [[listener.route]], or remove it");
-}
-
-void Checker::check_listener(size_t index) {
-    const Listener& listener = config_.listeners[index];
-    const std::string path = item("listener", index);
-    if (addresses_known_ && has(path + ".address") && !listener.address.is_unspecified() && !is_local(listener.address))
-        error(path + ".address", to_string(listener.address) + " is no address of an interface; " + local_addresses());
-    if (!listener.backend.empty() && check_reference(path + ".backend", "backend", listener.backend, backend_names_))
-        backends_used_.insert(listener.backend);
-    check_http_routes(listener, path);
-    if (listener.mode == ListenerMode::tcp)
-        check_tcp_listener(listener, path);
-    else if (listener.routes.empty() && listener.backend.empty() && !has(path + ".route"))
-        error(path,
-              "listener " + in_quotes(listener.name) + " leads nowhere; add a [[listener.route]] or a \"backend\"");
-}
-
-void Checker::check_tcp_listener(const Listener& listener, const std::string& path) {
-    if (!listener.routes.empty())
-        error(item(path + ".route", 0),
-              "a listener of mode \"tcp\" has no routes; remove them and write backend = \"NAME\"");
-    if (listener.backend.empty() && listener.routes.empty())
-        error(path, "listener " + in_quotes(listener.name) + " of mode \"tcp\" has no \"backend\"; add it");
-    for (const char* key : {"head_timeout", "head_bytes_max", "headers_max", "forwarded_for", "forwarded_proto",
-                            "forwarded_host", "request_id", "retry_after"})
-        if (has(path + "." + key))
-            warning(path + "." + key, in_quotes(key) + " has no meaning in mode \"tcp\"; remove it");
-    for (const Backend& backend : config_.backends)
-        if (backend.name == listener.backend && !backend.name.empty() && !backend.hash_header.empty())
-            error(path + ".backend", "backend " + in_quotes(backend.name) +
-                                         " hashes a header, which a connection of mode \"tcp\" does not have; use a "
-                                         "backend with hash = \"source\"");
-}
-
-void Checker::check_http_routes(const Listener& listener, const std::string& path) {
-    const auto covers = [](const HttpRoute& early, const HttpRoute& late) {
-        const bool host = early.host.empty() || early.host == late.host ||
-                          (early.host.starts_with("*.") && late.host.size() > early.host.size() - 1 &&
-                           late.host.ends_with(early.host.substr(1)));
-        return host && late.path.starts_with(early.path);
-    };
-    for (size_t i = 0; i < listener.routes.size(); ++i) {
-        const HttpRoute& route = listener.routes[i];
-        const std::string here = item(path + ".route", i);
-        if (has(here + ".backend") && check_reference(here + ".backend", "backend", route.backend, backend_names_))
-            backends_used_.insert(route.backend);
-        for (size_t j = 0; j < i; ++j) {
-            if (!covers(listener.routes[j], route)) continue;
-            warning(here, "this route never matches: the one on " + line(item(path + ".route", j)) +
-                              " takes all its requests; put the narrower route first");
-            break;
-        }
-    }
-}
-
-void Checker::check_overlaps() {
-    for (size_t i = 0; i < config_.listeners.size(); ++i) {
-        const std::string path = item("listener", i);
-        if (!has(path + ".address") || !has(path + ".port")) continue;
-        for (size_t j = 0; j < i; ++j) {
-            const Listener &a = config_.listeners[i], &b = config_.listeners[j];
-            const std::string other = item("listener", j);
-            if (a.port != b.port || !has(other + ".address")) continue;
-            if (a.address != b.address && !a.address.is_unspecified() && !b.address.is_unspecified()) continue;
-            error(path + ".port", "port " + std::to_string(a.port) + " of this address belongs to the listener on " +
-                                      line(other) + " already; choose another port or address");
-            break;
-        }
-    }
-}
-
 /// The shared tables' sizes, which bound what all backends or listeners hold together.
 void Checker::check_totals() {
     size_t servers = 0, sources = 0, routes = 0, addresses = 0;
@@ -589,8 +364,6 @@ void Checker::check_totals() {
     bound("listener", "routes over all listeners", routes, http_route_max);
     bound("interface", "addresses over all interfaces", addresses, local_address_max);
 }
-
-}  // namespace
 
 void check_config(Config& config, const Positions& positions, Resolver& resolver, const LoadOptions& options,
                   Diagnostics& diagnostics) {

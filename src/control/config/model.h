@@ -13,6 +13,8 @@
 #include <millrace/address.h>
 #include <millrace/snapshot.h>
 
+#include "tls/handshake/context.h"
+
 namespace millrace::control {
 
 struct Tcp {
@@ -31,6 +33,8 @@ struct Dataplane {
     uint32_t half_open_max = 65'536;
     SynCookies syn_cookies = SynCookies::on;
     uint32_t time_wait_max = 262'144;
+    uint32_t crypto_threads = 1;
+    uint32_t tls_handshakes_max = 1024;
     uint32_t neighbours_max = 16'384;
     uint32_t idle_sleep_us = 0;
     uint32_t send_queue_bytes = 128u << 10;
@@ -96,6 +100,29 @@ struct HttpRoute {
     std::string backend;
 };
 
+/// Files of a certificate, in PEM: paths, and what was read from them.
+struct Certificate {
+    std::string chain, key;
+    std::string ocsp;  ///< DER; may be empty
+    tls::Identity identity;
+};
+
+/// TLS toward the clients of a listener. Lists are as OpenSSL names them; empty: its defaults, of what we can relay.
+struct ListenerTls {
+    tls::Version min_version = tls::Version::tls12;
+    tls::Version max_version = tls::Version::tls13;
+    std::string ciphers, suites, groups;
+    std::string alpn;  ///< protocols with commas between them; empty: "http/1.1" in mode http, else none
+    uint32_t tickets = 1;
+    std::string ticket_keys;  ///< a file; empty: keys that the dataplane makes
+    tls::ClientCertificates client_certificates = tls::ClientCertificates::off;
+    std::string client_ca;
+    uint32_t handshake_timeout_ms = 10'000;
+    std::vector<Certificate> certificates;
+    // What was read from the files.
+    std::string client_ca_pem, ticket_key_bytes;
+};
+
 struct Listener {
     std::string name;
     IpAddress address;  ///< unspecified: every local address
@@ -113,6 +140,7 @@ struct Listener {
     RequestIdPolicy request_id = RequestIdPolicy::if_absent;
     uint32_t retry_after_s = 5;
     std::optional<Keepalive> keepalive;
+    std::optional<ListenerTls> tls;
 };
 
 struct SourcePool {

@@ -136,6 +136,8 @@ void Publisher::put_dataplane() {
     to.send_queue_max_bytes = from.send_queue_max_bytes;
     to.drain_rate_min = from.drain_rate_min;
     to.huge_pages = from.huge_pages;
+    to.crypto_threads = static_cast<uint16_t>(from.crypto_threads);
+    to.tls_handshakes_max = static_cast<uint16_t>(from.tls_handshakes_max);
     to.tcp = {.congestion_control = from.tcp.congestion_control,
               .idle_restart = from.tcp.idle_restart,
               .ack_delay_ms = static_cast<uint16_t>(from.tcp.ack_delay_ms),
@@ -236,6 +238,8 @@ void Publisher::put_listeners() {
         to.head_timeout_ms = from.head_timeout_ms;
         to.idle_timeout_ms = from.idle_timeout_ms;
         to.keepalive = to_record(from.keepalive);
+        to.tls = from.tls.has_value();
+        to.handshake_timeout_ms = from.tls ? from.tls->handshake_timeout_ms : 0;
         to.retry_after_s = from.retry_after_s;
         to.first_route = static_cast<uint32_t>(out_.http_routes.size());
         for (const HttpRoute& route : from.routes) put_http_route(route.host, route.path, route.backend);

@@ -120,6 +120,15 @@ const TableSchema<Dataplane>& dataplane_schema() {
          size_key("drain_rate_min", &D::drain_rate_min, drain_rate_min_low, drain_rate_min_high,
                   "While chunk memory is scarce, relays are reset whose peer takes less than this in a second, the "
                   "slowest first."),
+         integer_key(
+             "crypto_threads", &D::crypto_threads, 0, crypto_threads_max,
+             "Threads for the handshakes of TLS, beside the cores that poll where the machine has others. 0: no "
+             "listener can have TLS.")
+             .unit("threads"),
+         integer_key("tls_handshakes_max", &D::tls_handshakes_max, 1, tls_handshakes_max_max,
+                     "Handshakes of TLS that each worker has in progress at once, 40 KiB or so each; up to eight times "
+                     "as many wait for their turn, further clients are refused.")
+             .unit("handshakes"),
          boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved."),
          table_key("tcp", &D::tcp, tcp_schema())});
     return schema;
@@ -360,7 +369,7 @@ const TableSchema<Listener>& listener_schema() {
                       "Retry-After of a 503, in whole seconds; \"0s\": none."),
          table_key("keepalive", &L::keepalive, listener_keepalive_schema()),
          tables_key("route", &L::routes, http_route_schema(), http_route_max),
-         reserved_key<L>("tls", "TLS toward clients.")});
+         table_key("tls", &L::tls, listener_tls_schema())});
     return schema;
 }
 
@@ -550,22 +559,13 @@ const TableSchema<Document>& document_schema() {
 }
 
 const std::vector<TableInfo>& configuration_tables() {
-    static const std::vector<TableInfo> tables = {document_schema().info(),
-                                                  dataplane_schema().info(),
-                                                  tcp_schema().info(),
-                                                  control_schema().info(),
-                                                  admin_socket_schema().info(),
-                                                  interface_schema().info(),
-                                                  route_schema().info(),
-                                                  listener_schema().info(),
-                                                  listener_keepalive_schema().info(),
-                                                  http_route_schema().info(),
-                                                  backend_schema().info(),
-                                                  source_schema().info(),
-                                                  backend_keepalive_schema().info(),
-                                                  ejection_schema().info(),
-                                                  health_schema().info(),
-                                                  server_schema().info()};
+    static const std::vector<TableInfo> tables = {
+        document_schema().info(),   dataplane_schema().info(),    tcp_schema().info(),
+        control_schema().info(),    admin_socket_schema().info(), interface_schema().info(),
+        route_schema().info(),      listener_schema().info(),     listener_keepalive_schema().info(),
+        http_route_schema().info(), listener_tls_schema().info(), certificate_schema().info(),
+        backend_schema().info(),    source_schema().info(),       backend_keepalive_schema().info(),
+        ejection_schema().info(),   health_schema().info(),       server_schema().info()};
     return tables;
 }
 

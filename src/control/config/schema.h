@@ -214,6 +214,8 @@ struct Document {
     Config config;
 };
 
+const TableSchema<Certificate>& certificate_schema();
+const TableSchema<ListenerTls>& listener_tls_schema();
 const TableSchema<Document>& document_schema();
 
 }  // namespace millrace::control

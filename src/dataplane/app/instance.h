@@ -58,6 +58,7 @@ class Instance {
     void remove_files() const;
 
     const std::string& directory() const { return directory_; }
+    const std::string& control_directory() const { return control_directory_; }
 
   private:
     std::string region_path(uint32_t shard) const;

@@ -16,4 +16,17 @@ relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
             .resumed = answer.resumed};
 }
 
+/// Each thread is reported by one worker.
+relay::Handshakes::Load PoolHandshakes::load() const {
+    Load load{};
+    load.waiting = pool_.waiting(worker_);
+    for (uint32_t thread = worker_; thread < settings_.threads; thread += settings_.workers) {
+        const tls::CryptoCounters& counters = pool_.counters(thread);
+        load.steps += counters.steps.load(std::memory_order_relaxed);
+        load.busy_us += counters.busy_ns.load(std::memory_order_relaxed) / 1000;
+        load.wait_us += counters.waited_ns.load(std::memory_order_relaxed) / 1000;
+    }
+    return load;
+}
+
 }  // namespace millrace::app

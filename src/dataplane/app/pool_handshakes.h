@@ -11,20 +11,21 @@ class PoolHandshakes : public relay::Handshakes {
   public:
     /// `settings` are those that the pool was made with; `worker` is one of its workers.
     PoolHandshakes(tls::Pool& pool, const tls::Pool::Settings& settings, uint32_t worker)
-        : pool_(pool), worker_(worker), seat_count_(static_cast<uint16_t>(settings.seats)) {}
+        : pool_(pool), settings_(settings), worker_(worker) {}
 
-    uint16_t seat_count() const override { return seat_count_; }
+    uint16_t seat_count() const override { return static_cast<uint16_t>(settings_.seats); }
     std::optional<uint16_t> open(uint16_t listener_slot) override { return pool_.open(worker_, listener_slot, 0); }
     size_t put(uint16_t seat, std::span<const uint8_t> bytes) override { return pool_.put(worker_, seat, bytes); }
     void submit(uint16_t seat) override { pool_.submit(worker_, seat); }
     std::optional<uint16_t> poll() override { return pool_.poll(worker_); }
     Answer answer(uint16_t seat) const override;
     void close(uint16_t seat) override { pool_.close(worker_, seat); }
+    Load load() const override;
 
   private:
     tls::Pool& pool_;
-    uint32_t worker_;
-    uint16_t seat_count_;
+    const tls::Pool::Settings settings_;
+    const uint32_t worker_;
 };
 
 }  // namespace millrace::app

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <time.h>
 
+#include "dataplane/app/cores.h"
 #include "dataplane/app/privileges.h"
 #include "dataplane/port/burst.h"
 
@@ -15,26 +16,15 @@ namespace {
 constexpr long look_interval_ns = 50'000'000;
 constexpr long round_interval_ns = 100'000;
 
-// Off the workers' cores where the machine has others: those poll without end.
-void leave_worker_cores(const DataplaneRecord& settings) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    const long count = sysconf(_SC_NPROCESSORS_ONLN);
-    for (long core = 0; core < count; ++core) CPU_SET(static_cast<size_t>(core), &set);
-    for (uint16_t i = 0; i < settings.core_count; ++i) CPU_CLR(settings.cores[i], &set);
-    if (CPU_COUNT(&set) == 0)
-        for (long core = 0; core < count; ++core) CPU_SET(static_cast<size_t>(core), &set);
-    sched_setaffinity(0, sizeof set, &set);
-}
-
 }  // namespace
 
 Supervisor::Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config,
-                       std::span<port::Orders> orders, ShareOut share_out)
+                       std::span<port::Orders> orders, ShareOut share_out, InForce in_force)
     : instance_(instance),
       config_(std::move(config)),
       orders_(orders),
       share_out_(std::move(share_out)),
+      in_force_(std::move(in_force)),
       polling_(config_->snapshot().dataplane().worker_count) {
     instance_.stats().generation.store(config_->snapshot().generation());
     instance_.stats().polling_workers.store(polling_);
@@ -152,6 +142,7 @@ void Supervisor::look_for_config() {
     retiring_.reset();
     if (const uint16_t polling = config_->snapshot().dataplane().worker_count; polling != polling_)
         set_polling(polling);
+    if (in_force_) in_force_(config_->snapshot());
     stats.generation.store(config_->snapshot().generation(), std::memory_order_release);
     spdlog::info("configuration generation {} is in force", config_->snapshot().generation());
 }

@@ -19,11 +19,13 @@ class Supervisor {
   public:
     /// Shares the shards out to so many workers, while all stand still; returns how many changed their worker.
     using ShareOut = std::function<uint32_t(uint16_t polling)>;
+    /// Told of each configuration that has come into force after the first.
+    using InForce = std::function<void(const SnapshotView&)>;
 
     /// Starts the thread. `config` is the one that the workers began with. Block SIGTERM and SIGINT in every thread
     /// before.
     Supervisor(Instance& instance, std::unique_ptr<const config::RuntimeConfig> config, std::span<port::Orders> orders,
-               ShareOut share_out);
+               ShareOut share_out, InForce in_force = {});
 
     /// Ends the thread (and with it, by then, the workers).
     ~Supervisor();
@@ -46,6 +48,7 @@ class Supervisor {
     std::unique_ptr<const config::RuntimeConfig> retiring_;  // the one before, until every worker has left it
     std::span<port::Orders> orders_;
     ShareOut share_out_;
+    InForce in_force_;
     uint16_t polling_;  // workers that poll at present
     const CommandsFile* commands_ = nullptr;
     std::atomic<bool> ended_ = false;

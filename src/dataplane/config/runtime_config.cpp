@@ -34,6 +34,7 @@ const char* changed_setting(const DataplaneRecord& a, const DataplaneRecord& b) 
     if (a.drain_rate_min != b.drain_rate_min) return "drain_rate_min";
     if (a.huge_pages != b.huge_pages) return "huge_pages";
     if (a.crypto_threads != b.crypto_threads) return "crypto_threads";
+    if (a.tls_handshakes_max != b.tls_handshakes_max) return "tls_handshakes_max";
     if (a.syn_cookies != b.syn_cookies) return "syn_cookies";
     if (a.tcp.congestion_control != b.tcp.congestion_control) return "tcp.congestion_control";
     if (a.tcp.idle_restart != b.tcp.idle_restart) return "tcp.idle_restart";

@@ -306,6 +306,14 @@ void Engine::publish_gauges() {
         worker.timers_exhausted += shard->wheel.exhausted_total();
         worker.half_open += shard->half_open.size();
     }
+    if (handshakes_ != nullptr) {
+        const Handshakes::Load load = handshakes_->load();
+        worker.tls.crypto_waiting = load.waiting;
+        worker.tls.crypto_steps = load.steps;
+        worker.tls.crypto_busy_us = load.busy_us;
+        worker.tls.crypto_wait_us = load.wait_us;
+        worker.tls.seats_waited_for = waiting_.count - std::min(waiting_.gone, waiting_.count);
+    }
     worker.ip = ip_.counters();
     worker.neighbours_evicted = ip_.neighbours().evicted_total();
     worker.commands_malformed = control_.malformed();

@@ -3,8 +3,8 @@
 //
 // A seat is taken when the whole ClientHello is there, so nobody holds one by saying little, and that first step is not
 // wasted. When no seat is free, the relay waits in a queue of the engine, first come, first served; the rest of what
-// the client says waits in its window. The listener's head timeout bounds the whole: who gets no seat until then is
-// reset, like whoever finds the queue full.
+// the client says waits in its window. The listener's handshake timeout bounds the whole: who gets no seat until then
+// is reset, like whoever finds the queue full.
 
 #include <algorithm>
 #include <array>
@@ -53,7 +53,7 @@ void Engine::begin_handshake(Ref r, const config::Listener& listener) {
     r.relay.set(flag_tls);
     tls_end(r) = {};
     tls_end(r).seat = no_seat;
-    set_phase(r, Phase::tls_handshake, now_ + listener.record->head_timeout_ms * us_per_ms);
+    set_phase(r, Phase::tls_handshake, now_ + listener.record->handshake_timeout_ms * us_per_ms);
 }
 
 /// What a client says in its handshake waits for the next step, and no more than that.

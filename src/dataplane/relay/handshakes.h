@@ -34,6 +34,12 @@ class Handshakes {
         bool resumed;
     };
 
+    /// What crypto threads do and have to do, as far as this worker reports it.
+    struct Load {
+        uint32_t waiting;  ///< steps of its own handshakes
+        uint64_t steps, busy_us, wait_us;
+    };
+
     /// Handshakes that can be in flight at once; seats are numbered from 0.
     virtual uint16_t seat_count() const = 0;
     /// A seat for a handshake with the certificates of a listener. Nothing while all are taken.
@@ -46,6 +52,7 @@ class Handshakes {
     virtual Answer answer(uint16_t seat) const = 0;
     /// Ends the handshake, whoever has the seat.
     virtual void close(uint16_t seat) = 0;
+    virtual Load load() const = 0;
 };
 
 }  // namespace millrace::relay

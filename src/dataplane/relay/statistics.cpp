@@ -35,6 +35,8 @@ constexpr auto histogram = StatKind::histogram;
     }
 #define TLS_TOTAL(field, unit) \
     { "tls_" #field "_total", unit, StatScope::worker, counter, offsetof(WorkerStats, tls) + offsetof(TlsStats, field) }
+#define TLS_GAUGE(field, unit) \
+    { "tls_" #field, unit, StatScope::worker, gauge, offsetof(WorkerStats, tls) + offsetof(TlsStats, field) }
 #define LISTENER(name, field, unit, kind) \
     { name, unit, StatScope::listener, kind, offsetof(ListenerStats, field) }
 #define BACKEND(name, field, unit, kind) \
@@ -138,6 +140,11 @@ constexpr Row rows[] = {
     TLS_TOTAL(alerts_out, "alerts"),
     TLS_TOTAL(key_updates_out, "records"),
     TLS_TOTAL(truncated, "times"),
+    TLS_TOTAL(crypto_steps, "steps"),
+    TLS_TOTAL(crypto_busy_us, "microseconds"),
+    TLS_TOTAL(crypto_wait_us, "microseconds"),
+    TLS_GAUGE(crypto_waiting, "steps"),
+    TLS_GAUGE(seats_waited_for, "handshakes"),
     WORKER(relays_open, "relays", gauge),
     WORKER(relays_tls_handshake, "relays", gauge),
     WORKER(relays_reading_head, "relays", gauge),

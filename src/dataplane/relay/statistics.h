@@ -42,6 +42,10 @@ struct TlsStats {
     Counter alerts_out;   ///< close_notify included
     Counter key_updates_out;
     Counter truncated;  ///< FINs without a close_notify before them
+    // Of the crypto threads that this worker reports, so that the sum over the workers is that over the threads:
+    Counter crypto_waiting;  ///< steps of this worker's handshakes that wait for a thread
+    Counter crypto_steps, crypto_busy_us, crypto_wait_us;
+    Counter seats_waited_for;  ///< handshakes of this worker that wait for a seat
 };
 
 struct WorkerStats {

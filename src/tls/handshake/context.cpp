@@ -1,8 +1,12 @@
 #include "tls/handshake/context.h"
 
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include "tls/handshake/certificate.h"
 #include "tls/handshake/handshake.h"
 #include "tls/handshake/openssl.h"
 
@@ -15,17 +19,8 @@ constexpr const char* ciphers12_default =
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 constexpr const char* suites13_default = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
-Owned<BIO> reader(const std::string& text) {
-    return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
 int protocol_number(Version version) {
     return version == Version::tls12 ? TLS1_2_VERSION : TLS1_3_VERSION;
-}
-
-/// A key with a passphrase would have OpenSSL ask a terminal for it, and wait.
-int no_passphrase(char*, int, int, void*) {
-    return -1;
 }
 
 /// Calls take(X509&) for each certificate until it says false. False then, and when something in the text is damaged.
@@ -118,6 +113,33 @@ void set_common(SSL_CTX* context) {
     Handshake::prepare(context);
 }
 
+bool use_authorities(SSL_CTX* context, const std::string& pem, std::string& error) {
+    const Owned<BIO> bio = reader(pem);
+    int count = 0;
+    const bool whole = for_each_certificate(bio.get(), [&](X509& authority) {
+        ++count;
+        return X509_STORE_add_cert(SSL_CTX_get_cert_store(context), &authority) == 1 &&
+               SSL_CTX_add_client_CA(context, &authority) == 1;
+    });
+    if (!whole || count == 0) error = "CA: " + take_openssl_error("no PEM certificate in it");
+    return whole && count > 0;
+}
+
+bool ask_clients(SSL_CTX* context, const ContextSettings& settings, std::string& error) {
+    if (settings.client_certificates == ClientCertificates::off) return true;
+    const bool required = settings.client_certificates == ClientCertificates::required;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+    return use_authorities(context, settings.client_ca_pem, error);
+}
+
+/// Sessions are bound to it, so that none is resumed where other certificates are asked for.
+void set_session_scope(SSL_CTX* context, const std::string& scope) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+    unsigned length = 0;
+    EVP_Digest(scope.data(), scope.size(), digest.data(), &length, EVP_sha256(), nullptr);
+    SSL_CTX_set_session_id_context(context, digest.data(), length);
+}
+
 }  // namespace
 
 std::string take_openssl_error(const char* otherwise) {
@@ -125,6 +147,14 @@ std::string take_openssl_error(const char* otherwise) {
     ERR_clear_error();
     const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
     return reason == nullptr ? otherwise : reason;
+}
+
+bool Context::configure(SSL_CTX* context, const ContextSettings& settings, std::string& error) {
+    set_common(context);
+    SSL_CTX_set_min_proto_version(context, protocol_number(settings.version_min));
+    SSL_CTX_set_max_proto_version(context, protocol_number(settings.version_max));
+    SSL_CTX_set_num_tickets(context, settings.tickets);
+    return use_lists(context, settings, error);
 }
 
 std::unique_ptr<Context> Context::make(const ContextSettings& settings, bool is_server, std::string& error) {
@@ -135,17 +165,59 @@ std::unique_ptr<Context> Context::make(const ContextSettings& settings, bool is_
     }
     if (!put_protocols(settings.protocols, protocols, error)) return nullptr;
     ERR_clear_error();
-    std::unique_ptr<Context> made(new Context(SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method()),
-                                              is_server, std::move(protocols)));
+    return std::unique_ptr<Context>(new Context(is_server, std::move(protocols)));
+}
+
+std::unique_ptr<Context> Context::client(const ContextSettings& settings, std::string& error) {
+    std::unique_ptr<Context> made = make(settings, false, error);
+    if (!made) return nullptr;
+    made->sets_.push_back({.context = Owned<SSL_CTX>(SSL_CTX_new(TLS_client_method()))});
     SSL_CTX* context = made->get();
-    set_common(context);
-    SSL_CTX_set_min_proto_version(context, protocol_number(settings.version_min));
-    SSL_CTX_set_max_proto_version(context, protocol_number(settings.version_max));
-    SSL_CTX_set_num_tickets(context, settings.tickets);
-    if (!use_lists(context, settings, error)) return nullptr;
+    if (!configure(context, settings, error)) return nullptr;
     for (const Identity& identity : settings.identities)
         if (!use_identity(context, identity, error)) return nullptr;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    if (!made->protocols_.empty())
+        SSL_CTX_set_alpn_protos(context, made->protocols_.data(), static_cast<unsigned>(made->protocols_.size()));
     return made;
+}
+
+SSL_CTX* Context::add_set(const ContextSettings& settings, std::string& error) {
+    sets_.push_back({.context = Owned<SSL_CTX>(SSL_CTX_new(TLS_server_method()))});
+    SSL_CTX* context = sets_.back().context.get();
+    if (!configure(context, settings, error) || !ask_clients(context, settings, error)) return nullptr;
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets alone, which need no memory here
+    if (settings.tickets == 0) SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    set_session_scope(context, settings.session_scope);
+    if (ticket_keys_) ticket_keys_->use_for(context);
+    if (!protocols_.empty()) SSL_CTX_set_alpn_select_cb(context, select_protocol, this);
+    SSL_CTX_set_tlsext_servername_callback(context, select_set);
+    SSL_CTX_set_tlsext_servername_arg(context, this);
+    SSL_CTX_set_tlsext_status_cb(context, staple);
+    SSL_CTX_set_tlsext_status_arg(context, this);
+    return context;
+}
+
+/// Into the set of its names, or a new one.
+bool Context::add_identity(const Identity& identity, const ContextSettings& settings, std::string& error) {
+    const Owned<X509> leaf(PEM_read_bio_X509_AUX(reader(identity.chain_pem).get(), nullptr, no_passphrase, nullptr));
+    ERR_clear_error();
+    std::vector<std::string> names = leaf ? names_of(leaf.get()) : std::vector<std::string>{};
+    std::ranges::sort(names);
+    const int kind = leaf ? EVP_PKEY_get_base_id(X509_get0_pubkey(leaf.get())) : 0;
+    auto set = std::ranges::find_if(
+        sets_, [&](const Set& one) { return one.names == names && !std::ranges::count(one.kinds, kind); });
+    if (set == sets_.end()) {
+        if (add_set(settings, error) == nullptr) return false;
+        set = std::prev(sets_.end());
+    }
+    SSL_CTX* context = set->context.get();
+    if (!use_identity(context, identity, error)) return false;
+    for (const std::string& name : names) by_name_.try_emplace(name, context);
+    set->names = std::move(names);
+    set->kinds.push_back(kind);
+    if (!identity.ocsp_der.empty()) ocsp_ders_[SSL_CTX_get0_certificate(context)] = identity.ocsp_der;
+    return true;
 }
 
 std::unique_ptr<Context> Context::server(const ContextSettings& settings, std::string& error) {
@@ -155,37 +227,42 @@ std::unique_ptr<Context> Context::server(const ContextSettings& settings, std::s
     }
     std::unique_ptr<Context> made = make(settings, true, error);
     if (!made) return nullptr;
-    SSL_CTX* context = made->get();
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets alone, which need no memory here
-    static constexpr unsigned char session_context[] = "millrace";
-    SSL_CTX_set_session_id_context(context, session_context, sizeof session_context - 1);
-    if (!made->protocols_.empty()) SSL_CTX_set_alpn_select_cb(context, select_protocol, made.get());
+    made->ticket_keys_ = settings.ticket_keys;
+    for (const Identity& identity : settings.identities)
+        if (!made->add_identity(identity, settings, error)) return nullptr;
     return made;
 }
 
-std::unique_ptr<Context> Context::client(const ContextSettings& settings, std::string& error) {
-    std::unique_ptr<Context> made = make(settings, false, error);
-    if (!made) return nullptr;
-    SSL_CTX_set_verify(made->get(), SSL_VERIFY_PEER, nullptr);
-    if (!made->protocols_.empty())
-        SSL_CTX_set_alpn_protos(made->get(), made->protocols_.data(), static_cast<unsigned>(made->protocols_.size()));
-    return made;
+/// That of the name, or of the wildcard in the place of its first label (RFC 6125 §6.4.3), or the first.
+SSL_CTX* Context::set_for(std::string host) const {
+    std::ranges::transform(host, host.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (const auto exact = by_name_.find(host); exact != by_name_.end()) return exact->second;
+    const size_t dot = host.find('.');
+    if (dot == std::string::npos) return get();
+    const auto wildcard = by_name_.find('*' + host.substr(dot));
+    return wildcard != by_name_.end() ? wildcard->second : get();
+}
+
+int Context::select_set(SSL* ssl, int*, void* self) {
+    const char* host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (host == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_SSL_CTX(ssl, static_cast<const Context*>(self)->set_for(host));
+    return SSL_TLSEXT_ERR_OK;
+}
+
+int Context::staple(SSL* ssl, void* self) {
+    const auto& ders = static_cast<const Context*>(self)->ocsp_ders_;
+    const auto found = ders.find(SSL_get_certificate(ssl));
+    if (found == ders.end()) return SSL_TLSEXT_ERR_NOACK;
+    const std::string& der = found->second;
+    void* copy = OPENSSL_memdup(der.data(), der.size());  // OpenSSL frees it
+    if (copy == nullptr) return SSL_TLSEXT_ERR_ALERT_FATAL;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, static_cast<long>(der.size()));
+    return SSL_TLSEXT_ERR_OK;
 }
 
 bool Context::trust(const std::string& ca_pem, std::string& error) {
-    const Owned<BIO> bio = reader(ca_pem);
-    int count = 0;
-    const bool whole = for_each_certificate(bio.get(), [&](X509& authority) {
-        ++count;
-        return X509_STORE_add_cert(SSL_CTX_get_cert_store(get()), &authority) == 1 &&
-               SSL_CTX_add_client_CA(get(), &authority) == 1;
-    });
-    if (!whole || count == 0) {
-        error = "CA: " + take_openssl_error("no PEM certificate in it");
-        return false;
-    }
-    SSL_CTX_set_verify(get(), SSL_VERIFY_PEER | (is_server_ ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
-    return true;
+    return use_authorities(get(), ca_pem, error);
 }
 
 void Context::trust_anybody() {

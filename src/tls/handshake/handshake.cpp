@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <openssl/err.h>
 
+#include "tls/handshake/certificate.h"
 #include "tls/handshake/key_block.h"
 #include "tls/record/key_schedule.h"
 #include "tls/record/record.h"
@@ -213,11 +214,7 @@ bool Handshake::resumed() const {
 
 std::string Handshake::peer_subject() const {
     const Owned<X509> certificate(SSL_get1_peer_certificate(ssl_.get()));
-    if (!certificate) return {};
-    const Owned<BIO> text(BIO_new(BIO_s_mem()));
-    X509_NAME_print_ex(text.get(), X509_get_subject_name(certificate.get()), 0, XN_FLAG_RFC2253);
-    const Bytes bytes = pending(text.get());
-    return {bytes.begin(), bytes.end()};
+    return certificate ? subject_of(certificate.get()) : std::string();
 }
 
 }  // namespace millrace::tls

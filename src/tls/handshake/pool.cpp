@@ -24,7 +24,7 @@ Pool::Pool(const Settings& settings) : workers_(settings.workers), threads_(sett
     MILLRACE_ASSERT(settings.threads > 0 && settings.seats > 0 && settings.seats <= 0xffff);
     for (Worker& worker : workers_) {
         for (uint32_t i = 0; i < settings.threads; ++i) worker.lanes.push_back(std::make_unique<Lane>(settings.seats));
-        for (uint32_t i = 0; i < settings.seats; ++i) worker.seats.push_back(std::make_unique<Seat>());
+        for (uint32_t i = 0; i < settings.seats; ++i) worker.seats.push_back(std::make_unique_for_overwrite<Seat>());
         for (uint32_t i = settings.seats; i-- > 0;) worker.free.push_back(static_cast<uint16_t>(i));
     }
 }

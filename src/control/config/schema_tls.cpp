@@ -1,0 +1,85 @@
+// The keys of TLS.
+#include <millrace/config_rules.h>
+
+#include "control/config/schema.h"
+
+namespace millrace::control {
+namespace {
+
+bool is_absolute(std::string_view text) {
+    return text.starts_with('/') && text.find('\0') == text.npos;
+}
+
+bool is_list(std::string_view text) {
+    return !text.empty() && text.size() <= 1024 && text.find('\0') == text.npos;
+}
+
+constexpr const char* path_rule = "an absolute path";
+constexpr const char* list_rule = "names with colons between them";
+
+}  // namespace
+
+const TableSchema<Certificate>& certificate_schema() {
+    using C = Certificate;
+    static const TableSchema<C> schema(
+        {"listener.tls.certificate",
+         true,
+         false,
+         "A certificate of the listener. Which one a client is shown follows from the name that it asks for (SNI) and "
+         "the names in the certificates, with wildcards; the first one is for all others. Beside an RSA one there may "
+         "be an ECDSA one for the same names. Files are read when the configuration is loaded; a reload swaps them.",
+         {}},
+        {text_key("chain", &C::chain, is_absolute, path_rule,
+                  "File of the certificate and those of the authorities between it and the root, in PEM.")
+             .required("\"/etc/millrace/ticker.pem\""),
+         text_key("key", &C::key, is_absolute, path_rule,
+                  "File of its private key, in PEM without a passphrase; readable for the user of millrace-control.")
+             .required("\"/etc/millrace/ticker.key\""),
+         text_key("ocsp", &C::ocsp, is_absolute, path_rule,
+                  "File of an OCSP response in DER, stapled for clients that ask; empty: none.")});
+    return schema;
+}
+
+const TableSchema<ListenerTls>& listener_tls_schema() {
+    using L = ListenerTls;
+    using Certificates = tls::ClientCertificates;
+    const std::vector<std::pair<std::string, tls::Version>> versions = {{"1.2", tls::Version::tls12},
+                                                                        {"1.3", tls::Version::tls13}};
+    static const TableSchema<L> schema(
+        {"listener.tls",
+         false,
+         false,
+         "TLS toward clients; without this table there is none. Needs crypto_threads and a certificate.",
+         {}},
+        {choice_key("min_version", &L::min_version, versions, "Lowest version that is agreed upon."),
+         choice_key("max_version", &L::max_version, versions, "Highest version that is agreed upon."),
+         text_key("ciphers", &L::ciphers, is_list, list_rule,
+                  "Cipher list for TLS 1.2, as OpenSSL names it; AES-GCM and ChaCha20-Poly1305 alone are possible. "
+                  "Empty: those with ECDHE."),
+         text_key("suites", &L::suites, is_list, list_rule,
+                  "Cipher suites for TLS 1.3, as OpenSSL names them; empty: AES-128-GCM, AES-256-GCM, ChaCha20."),
+         text_key("groups", &L::groups, is_list, list_rule,
+                  "Groups of the key exchange, as OpenSSL names them, as \"X25519:P-256\"; empty: OpenSSL's default."),
+         text_key("alpn", &L::alpn, is_list, "names with commas between them",
+                  "Protocols that clients may choose from (ALPN), the best first; a client that offers only others is "
+                  "refused. Empty: \"http/1.1\" in mode http, none in mode tcp."),
+         integer_key("tickets", &L::tickets, 0, tickets_max,
+                     "Session tickets that a client gets after a full handshake; 0: no resumption.")
+             .unit("tickets"),
+         text_key("ticket_keys", &L::ticket_keys, is_absolute, path_rule,
+                  "File of keys for the tickets, 80 bytes each (openssl rand 80), so that several machines resume each "
+                  "other's sessions: the first seals, the others still open. Empty: random ones, changed every two "
+                  "hours."),
+         choice_key(
+             "client_certificates", &L::client_certificates,
+             {{"off", Certificates::off}, {"optional", Certificates::optional}, {"required", Certificates::required}},
+             "Whether clients are asked for a certificate, and refused without one. A bad one is refused."),
+         text_key("client_ca", &L::client_ca, is_absolute, path_rule,
+                  "File of the authorities that sign clients' certificates, in PEM."),
+         duration_key("handshake_timeout", &L::handshake_timeout_ms, 1000, 100, timeout_ms_max,
+                      "Time for the whole handshake, the wait for a crypto thread included."),
+         tables_key("certificate", &L::certificates, certificate_schema(), certificates_max)});
+    return schema;
+}
+
+}  // namespace millrace::control

@@ -1,0 +1,25 @@
+// The files that a listener's TLS names: certificates, keys, authorities, staples, ticket keys. They are read whenever
+// a configuration is loaded, and everything is tried with OpenSSL then, so that nothing of it can fail later.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "control/config/model.h"
+#include "tls/handshake/key_bundle.h"
+
+namespace millrace::control {
+
+struct TlsProblem {
+    std::string path;  ///< of the key below [listener.tls]: ".certificate[1].chain"; empty: the table
+    std::string message;
+    bool of_machine = false;  ///< a file is missing, which may be there on another machine
+};
+
+/// Reads the files of `listener`, which has TLS, into it, and tries them. What is wrong first, or nothing.
+std::optional<TlsProblem> load_tls(Listener& listener);
+
+/// What the dataplane is given for a listener with TLS whose files are read.
+tls::ListenerKeys keys_of(const Listener& listener, uint16_t slot);
+
+}  // namespace millrace::control

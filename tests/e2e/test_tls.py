@@ -1,0 +1,182 @@
+"""TLS toward clients, with clients that everybody has: openssl s_client, curl, python3-websockets."""
+
+import asyncio
+import os
+import re
+import ssl
+import subprocess
+
+import websockets
+
+from lab import millrace, net
+from pki import Pki, listener_tls
+from support import LabTest
+
+
+class TlsTest(LabTest):
+    """One listener on port 443 with an ECDSA and an RSA certificate for ticker.test, and one for *.other.test."""
+
+    server_names = ("one",)
+    more = ""
+
+    @classmethod
+    def config(cls):
+        cls.pki = Pki(os.path.join(cls.lab.directory, "pki"))
+        os.chmod(cls.lab.directory, 0o755)
+        cls.certificates = [cls.pki.certificate("ecdsa", "ticker.test"), cls.pki.certificate("rsa", "ticker.test", key="rsa"),
+                            cls.pki.certificate("other", "*.other.test")]
+        return cls.text(cls.certificates)
+
+    @classmethod
+    def text(cls, certificates):
+        tls = listener_tls(*certificates, more=cls.more)
+        return millrace.interfaces(cls.driver, cls.cores) + millrace.listener(port=443, more=tls) + \
+            millrace.backend(cls.server_addresses())
+
+    def s_client(self, *arguments, host="ticker.test", data=b""):
+        """What openssl s_client prints when it ends, which it does as soon as its input has."""
+        done = subprocess.run(["ip", "netns", "exec", self.lab.clients, "timeout", "10", "openssl", "s_client", "-connect",
+                               f"{net.BALANCER}:443", "-servername", host, "-CAfile", self.pki.authority, *arguments],
+                              input=data, capture_output=True, check=False)
+        return (done.stdout + done.stderr).decode(errors="replace")
+
+    def context(self, **options):
+        context = ssl.create_default_context(cafile=self.pki.authority)
+        for name, value in options.items():
+            setattr(context, name, value)
+        return context
+
+    def connect(self, context=None, path="/echo", host="ticker.test"):
+        return websockets.connect(f"wss://{host}{path}", ssl=context or self.context(), host=net.BALANCER, port=443,
+                                  server_hostname=host, compression=None, ping_interval=None, open_timeout=10)
+
+    def total(self, name):
+        return self.millrace.stats()[f"tls_{name}"]
+
+
+class Clients(TlsTest):
+    def test_websockets_echo_in_both_versions(self):
+        async def exchange(context):
+            async with self.connect(context) as client:
+                for size in (1, 125, 1000, 20_000, 100_000):
+                    await client.send("x" * size)
+                    self.assertEqual(await client.recv(), "x" * size)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            self.run_clients(exchange(self.context(minimum_version=version, maximum_version=version)))
+        self.assertGreater(self.total("handshakes_tls12_total"), 0)
+        self.assertGreater(self.total("handshakes_tls13_total"), 0)
+        self.assertEqual(millrace.kernel_tcp_sockets(self.lab), [])
+
+    def test_curl(self):
+        status, body = self.curl("--cacert", self.pki.authority, "--resolve", f"ticker.test:443:{net.BALANCER}",
+                                 "https://ticker.test/healthz")
+        self.assertEqual(status, 200, body)
+
+    def test_plain_text_is_refused(self):
+        status, _ = self.curl(f"http://{net.BALANCER}:443/")
+        self.assertEqual(status, 0)
+
+    def test_every_suite(self):
+        for suite in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"):
+            said = self.s_client("-tls1_3", "-ciphersuites", suite, "-verify_return_error")
+            self.assertIn(f"Cipher is {suite}", said)
+            self.assertIn("Verify return code: 0 (ok)", said)
+        for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"):
+            self.assertIn(f"Cipher is {suite}", self.s_client("-tls1_2", "-cipher", suite))
+
+    def test_old_versions_and_suites_are_refused(self):
+        for arguments in (("-tls1_1", "-cipher", "ALL@SECLEVEL=0"), ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256")):
+            self.assertIn("Cipher is (NONE)", self.s_client(*arguments))
+
+    def test_certificates_by_name(self):
+        shown = {host: re.search(r"subject=CN = (\S+)", self.s_client(host=host)).group(1)
+                 for host in ("ticker.test", "a.other.test", "A.OTHER.TEST", "a.b.other.test", "unknown.test")}
+        self.assertEqual(shown, {"ticker.test": "ticker.test", "a.other.test": "*.other.test", "A.OTHER.TEST": "*.other.test",
+                                 "a.b.other.test": "ticker.test", "unknown.test": "ticker.test"})
+
+    def test_alpn(self):
+        self.assertIn("ALPN protocol: http/1.1", self.s_client("-alpn", "h2,http/1.1"))
+        self.assertIn("no application protocol", self.s_client("-alpn", "h2"))
+
+    def test_hello_retry_request(self):
+        self.assertIn("Cipher is TLS_AES", self.s_client("-tls1_3", "-groups", "P-521:X448:P-256"))
+
+    def test_sessions_are_resumed(self):
+        for version in ("-tls1_2", "-tls1_3"):
+            file = os.path.join(self.lab.directory, f"session{version}")
+            request = b"GET /healthz HTTP/1.1\r\nHost: ticker.test\r\nConnection: close\r\n\r\n"
+            self.assertIn("New, ", self.s_client(version, "-sess_out", file, "-ign_eof", data=request))
+            self.assertIn("Reused, ", self.s_client(version, "-sess_in", file))
+
+    def test_certificates_are_shown(self):
+        shown = {c["names"][0]: c for c in self.millrace.ctl("show", "certificates")["certificates"]}
+        self.assertEqual(set(shown), {"ticker.test", "*.other.test"})
+        self.assertIn(shown["ticker.test"]["days_left"], (29, 30))
+
+
+class Swaps(TlsTest):
+    def test_certificates_are_swapped_under_live_relays(self):
+        async def swap():
+            relays = [await self.connect() for _ in range(20)]
+            chain, key = self.certificates[0]
+            for turn in range(5):
+                await asyncio.to_thread(self.pki.certificate, "ecdsa", "ticker.test", days=40 + turn)
+                await asyncio.to_thread(self.millrace.ctl, "config", "reload")
+                left = self.millrace.ctl("show", "certificates")["certificates"][0]["days_left"]
+                self.assertIn(left, (39 + turn, 40 + turn))
+                async with self.connect() as newcomer:
+                    served = ssl.DER_cert_to_PEM_cert(newcomer.transport.get_extra_info("ssl_object").getpeercert(True))
+                with open(chain, encoding="utf-8") as file:
+                    self.assertEqual(served.split(), file.read().split())
+                for number, relay in enumerate(relays):
+                    await relay.send(f"{turn} {number}")
+                    self.assertEqual(await relay.recv(), f"{turn} {number}")
+            for relay in relays:
+                await relay.close()
+            return key
+        self.run_clients(swap(), seconds=120)
+
+    def test_a_bad_file_is_refused_and_the_old_one_stays(self):
+        chain, _ = self.certificates[2]
+        with open(chain, encoding="utf-8") as file:
+            good = file.read()
+        try:
+            with open(chain, "w", encoding="utf-8") as file:
+                file.write("no certificate")
+            with self.assertRaisesRegex(millrace.Refused, "errors"):
+                self.millrace.ctl("config", "reload")
+        finally:
+            with open(chain, "w", encoding="utf-8") as file:
+                file.write(good)
+        self.assertIn("CN = *.other.test", self.s_client(host="a.other.test"))
+
+    def test_a_new_dataplane_gets_the_keys_and_a_new_control_changes_nothing(self):
+        self.lab.stop(self.millrace.dataplane)
+        self.millrace.start_dataplane()
+        self.millrace.wait_running()
+        self.assertIn("CN = ticker.test", self.s_client())
+        self.lab.stop(self.millrace.control)
+        self.assertIn("CN = ticker.test", self.s_client())
+        self.millrace.start_control()
+        self.millrace.wait_running()
+        self.assertIn("CN = ticker.test", self.s_client())
+
+
+class ClientCertificates(TlsTest):
+    @classmethod
+    def config(cls):
+        cls.more = f'client_certificates = "required"\nclient_ca = "{cls.lab.directory}/pki/authority.pem"'
+        return super().config()
+
+    def test_they_are_required(self):
+        chain, key = self.pki.certificate("client", "client.test")
+        context = self.context()
+        context.load_cert_chain(chain, key)
+
+        async def exchange(context):
+            async with self.connect(context) as client:
+                await client.send("hello")
+                return await client.recv()
+        self.assertEqual(self.run_clients(exchange(context)), "hello")
+        with self.assertRaises((ssl.SSLError, websockets.exceptions.WebSocketException, OSError)):
+            self.run_clients(exchange(self.context()))

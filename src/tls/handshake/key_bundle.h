@@ -14,9 +14,9 @@ namespace millrace::tls {
 struct ListenerKeys {
     std::string listener;     ///< its name
     uint16_t slot = 0;        ///< its slot in the snapshot
-    ContextSettings context;  ///< without ticket_keys
+    ContextSettings context = {};  ///< without ticket_keys
     /// Of a file: a multiple of ticket_key_bytes. Empty: random ones, which the dataplane makes and rotates.
-    std::string ticket_keys;
+    std::string ticket_keys = {};
 };
 
 std::string to_text(const std::vector<ListenerKeys>& bundle);

@@ -263,7 +263,26 @@ forwarded_for = "append")",
     {R"(port = 80)", R"(port = 80
 [listener.tls]
 certificate = "a.pem")",
-     R"(22:1: "tls" is reserved and not yet available; remove it)"},
+     R"(23:15: "certificate" is a string; it must be an array of tables: [[listener.tls.certificate]])"},
+    {R"(port = 80)", R"(port = 80
+[listener.tls])",
+     R"(22:1: there is no certificate; add a [[listener.tls.certificate]] with "chain" and "key")"},
+    {R"(port = 80)", R"(port = 80
+[[listener.tls.certificate]]
+chain = "a.pem"
+key = "/a.key")",
+     R"(23:9: "chain" is "a.pem"; it must be an absolute path)"},
+    {R"(port = 80)", R"(port = 80
+[[listener.tls.certificate]]
+chain = "/no/such.pem"
+key = "/no/such.key")",
+     R"(23:9: "/no/such.pem" can't be read: No such file or directory; correct the path)"},
+    {R"(port = 80)", R"(port = 80
+tls = { client_certificates = "required", certificate = [{ chain = "/a", key = "/b" }] })",
+     R"(22:31: client certificates need a "client_ca" that has signed them)"},
+    {R"([dataplane])", R"([dataplane]
+crypto_threads = 65)",
+     R"(3:18: "crypto_threads" is 65; it must be 0 to 64)"},
     {R"(path = "/stream")", R"(path = "stream")",
      R"(23:8: "path" is "stream"; it must be a path that begins with "/", of visible ASCII but "?" and "#")"},
     {R"(path = "/stream")", R"(host = "example.com:80")",

@@ -30,6 +30,14 @@ void compare_or_update(const std::filesystem::path& path, const std::string& wan
     EXPECT_EQ(contents(path), wanted) << "run this test with MILLRACE_UPDATE_REFERENCE=1";
 }
 
+/// What is told but for certificates that stand on no machine but the one that the file is for.
+std::string without_missing_files(const LoadResult& result) {
+    LoadResult rest;
+    for (const Diagnostic& diagnostic : result.diagnostics)
+        if (diagnostic.message.find("\"/etc/millrace/") != 0) rest.diagnostics.push_back(diagnostic);
+    return test::diagnostics_of(rest);
+}
+
 TEST(Reference, CommittedFileIsWhatTheTableSays) {
     compare_or_update(root / "config/reference.toml", reference_toml());
 }
@@ -45,7 +53,7 @@ TEST(Reference, GuideHoldsTheTableOfKeys) {
 }
 
 TEST(Reference, LoadsWithoutADiagnostic) {
-    EXPECT_EQ(test::diagnostics_of(test::load(reference_toml())), "");
+    EXPECT_EQ(without_missing_files(test::load(reference_toml(), true)), "");
 }
 
 /// Every key of the table stands in the reference, and a misspelled one is refused: the reference is read by the same
@@ -86,8 +94,8 @@ TEST(Reference, ExampleConfigurationsLoad) {
         if (entry.path().extension() != ".toml") continue;
         ++files;
         test::FakeResolver resolver;
-        const LoadResult result = load_config(entry.path().string(), resolver, {.core_count = 64});
-        EXPECT_EQ(test::diagnostics_of(result), "") << entry.path();
+        const LoadResult result = load_config(entry.path().string(), resolver, {.core_count = 64, .check_only = true});
+        EXPECT_EQ(without_missing_files(result), "") << entry.path();
         const PublishResult published = to_snapshot(result.config, nullptr, [](SlotKind, uint16_t) { return true; });
         ASSERT_TRUE(published.snapshot.has_value()) << published.error;
         SnapshotView view;

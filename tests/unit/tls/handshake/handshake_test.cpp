@@ -90,11 +90,14 @@ TEST(Handshake, UnknownAuthorityIsRefusedUnlessAnybodyIsTrusted) {
 }
 
 TEST(Handshake, RequiredClientCertificate) {
-    const auto context = server_context();
-    std::string error;
-    ASSERT_TRUE(context->trust(authority_pem(), error)) << error;
+    const auto context =
+        server_context({.client_certificates = ClientCertificates::required, .client_ca_pem = authority_pem()});
     Joined without(context);
     EXPECT_EQ(without.shake(), Handshake::State::failed);
+    const auto lenient =
+        server_context({.client_certificates = ClientCertificates::optional, .client_ca_pem = authority_pem()});
+    Joined without_but_optional(lenient);
+    EXPECT_EQ(without_but_optional.shake(), Handshake::State::done) << without_but_optional.ours.error();
     Joined with(context);
     with.peer.use(identity(KeyKind::ecdsa, "trader"));
     EXPECT_EQ(with.shake(), Handshake::State::done) << with.ours.error();

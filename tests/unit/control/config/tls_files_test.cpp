@@ -1,0 +1,100 @@
+// What is told of the files of TLS, each with the line that names it.
+#include "control/config/tls_files.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "sample.h"
+#include "tests/unit/tls/handshake/pki.h"
+
+namespace millrace::control {
+namespace {
+
+using tls::KeyKind;
+
+class TlsFiles : public testing::Test {
+  protected:
+    TlsFiles() {
+        char path[] = "/tmp/millrace-tls-XXXXXX";
+        folder_ = mkdtemp(path);
+        write("a.pem", tls::identity(KeyKind::ecdsa).chain_pem);
+        write("a.key", tls::identity(KeyKind::ecdsa).key_pem);
+        write("b.key", tls::identity(KeyKind::ecdsa, "other.test").key_pem);
+        write("ca.pem", tls::authority_pem());
+        write("tickets", std::string(160, 'k'));
+        write("short", std::string(48, 'k'));
+        write("none", "nothing of the kind");
+    }
+    ~TlsFiles() override { std::filesystem::remove_all(folder_); }
+
+    void write(const std::string& name, const std::string& text) {
+        std::ofstream(folder_ + '/' + name, std::ios::binary) << text;
+    }
+    /// The sample with TLS for its first listener, where FOLDER stands for the folder.
+    LoadResult load(std::string tls, bool check_only = false) {
+        for (size_t at; (at = tls.find("FOLDER")) != tls.npos;) tls.replace(at, 6, folder_);
+        return test::load(test::edited(test::sample_text, "port = 80\n", "port = 80\n[listener.tls]\n" + tls),
+                          check_only);
+    }
+    std::string told(const std::string& more, bool check_only = false) {
+        std::string text = test::diagnostics_of(load(more, check_only));
+        for (size_t at; (at = text.find(folder_)) != text.npos;) text.replace(at, folder_.size(), "FOLDER");
+        return text;
+    }
+
+    std::string folder_;
+};
+
+const std::string certificate = "[[listener.tls.certificate]]\nchain = \"FOLDER/a.pem\"\nkey = \"FOLDER/a.key\"\n";
+
+TEST_F(TlsFiles, GoodOnesAreRead) {
+    const LoadResult result = load(
+        "ticket_keys = \"FOLDER/tickets\"\nclient_certificates = \"optional\"\n"
+        "client_ca = \"FOLDER/ca.pem\"\nalpn = \"http/1.1,mqtt\"\n" +
+        certificate);
+    ASSERT_EQ(test::diagnostics_of(result), "");
+    const tls::ListenerKeys keys = keys_of(result.config.listeners[0], 5);
+    EXPECT_EQ(keys.listener, "ticker");
+    EXPECT_EQ(keys.slot, 5);
+    EXPECT_EQ(keys.ticket_keys, std::string(160, 'k'));
+    EXPECT_EQ(keys.context.identities.at(0).key_pem, tls::identity(KeyKind::ecdsa).key_pem);
+    EXPECT_EQ(keys.context.client_ca_pem, tls::authority_pem());
+    EXPECT_EQ(keys.context.protocols, (std::vector<std::string>{"http/1.1", "mqtt"}));
+}
+
+TEST_F(TlsFiles, WithoutAlpnClientsOfHttpMayChooseHttpAlone) {
+    const LoadResult result = load(certificate);
+    ASSERT_EQ(test::diagnostics_of(result), "");
+    EXPECT_EQ(keys_of(result.config.listeners[0], 0).context.protocols, std::vector<std::string>{"http/1.1"});
+}
+
+TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
+    const auto pair = [](const std::string& chain, const std::string& key) {
+        return "[[listener.tls.certificate]]\nchain = \"FOLDER/" + chain + "\"\nkey = \"FOLDER/" + key + "\"\n";
+    };
+    EXPECT_EQ(told(pair("a.pem", "b.key")), "f.toml:25:7: private key: key values mismatch\n");
+    EXPECT_EQ(told(certificate + pair("none", "a.key")), "f.toml:27:9: certificate: no start line\n");
+    EXPECT_EQ(told(pair("a.pem", "none")).substr(0, 27), "f.toml:25:7: private key: u");
+    EXPECT_EQ(told(pair("", "a.key")), "f.toml:24:9: \"FOLDER/\" is no file\n");
+    EXPECT_EQ(told("ciphers = \"ECDHE-RSA-AES128-SHA\"\n" + certificate).substr(0, 56),
+              "f.toml:23:11: cipher ECDHE-RSA-AES128-SHA is none of AES");
+    EXPECT_EQ(told("groups = \"P-25\"\n" + certificate).substr(0, 28), "f.toml:23:10: groups \"P-25\":");
+    EXPECT_EQ(told("ticket_keys = \"FOLDER/short\"\n" + certificate),
+              "f.toml:23:15: \"FOLDER/short\" has 48 bytes; 1 to 16 keys of 80 bytes are possible: openssl rand 80\n");
+    EXPECT_EQ(told("client_certificates = \"required\"\nclient_ca = \"FOLDER/none\"\n" + certificate).substr(0, 17),
+              "f.toml:24:13: CA:");
+    EXPECT_EQ(told("min_version = \"1.3\"\nmax_version = \"1.2\"\n" + certificate),
+              "f.toml:22:1: the lowest version is above the highest\n");
+}
+
+TEST_F(TlsFiles, OnAnotherMachineFilesMayBeMissing) {
+    const std::string missing = "[[listener.tls.certificate]]\nchain = \"/no/such.pem\"\nkey = \"/no/such.key\"\n";
+    EXPECT_EQ(told(missing, true),
+              "f.toml:24:9: warning: \"/no/such.pem\" can't be read: No such file or directory; correct the path\n");
+    EXPECT_FALSE(load(missing).ok());
+}
+
+}  // namespace
+}  // namespace millrace::control

@@ -1,0 +1,68 @@
+#include "tls/handshake/key_bundle.h"
+
+#include <gtest/gtest.h>
+
+#include "pki.h"
+
+namespace millrace::tls {
+namespace {
+
+TEST(KeyBundle, ComesBackAsItWas) {
+    std::string staple("\0\x01\xff der", 7);
+    ListenerKeys keys{.listener = "wss", .slot = 7, .context = {.identities = {identity(KeyKind::ecdsa)}}};
+    keys.context.identities[0].ocsp_der = staple;
+    keys.context.identities.push_back(identity(KeyKind::rsa));
+    keys.context.version_min = Version::tls13;
+    keys.context.ciphers12 = "a";
+    keys.context.suites13 = "b";
+    keys.context.groups = "c";
+    keys.context.protocols = {"http/1.1", "mqtt"};
+    keys.context.tickets = 3;
+    keys.context.client_certificates = ClientCertificates::optional;
+    keys.context.client_ca_pem = "d";
+    keys.ticket_keys = std::string(2 * ticket_key_bytes, '\x80');
+    std::vector<ListenerKeys> bundle;
+    std::string error;
+    ASSERT_TRUE(parse_bundle(to_text({keys, keys}), bundle, error)) << error;
+    ASSERT_EQ(bundle.size(), 2u);
+    EXPECT_EQ(bundle[1].listener, "wss");
+    EXPECT_EQ(bundle[1].slot, 7);
+    EXPECT_EQ(bundle[1].ticket_keys, keys.ticket_keys);
+    const ContextSettings& context = bundle[1].context;
+    ASSERT_EQ(context.identities.size(), 2u);
+    EXPECT_EQ(context.identities[0].chain_pem, keys.context.identities[0].chain_pem);
+    EXPECT_EQ(context.identities[0].key_pem, keys.context.identities[0].key_pem);
+    EXPECT_EQ(context.identities[0].ocsp_der, staple);
+    EXPECT_EQ(context.version_min, Version::tls13);
+    EXPECT_EQ(context.version_max, Version::tls13);
+    EXPECT_EQ(context.ciphers12 + context.suites13 + context.groups + context.client_ca_pem, "abcd");
+    EXPECT_EQ(context.protocols, keys.context.protocols);
+    EXPECT_EQ(context.tickets, 3u);
+    EXPECT_EQ(context.client_certificates, ClientCertificates::optional);
+    EXPECT_EQ(context.session_scope, "wss");
+}
+
+TEST(KeyBundle, ACommentInAnyCodeDoesNoHarm) {
+    ListenerKeys keys{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}};
+    keys.context.identities[0].chain_pem.insert(0, "issued for M\xfcller\n");
+    std::vector<ListenerKeys> bundle;
+    std::string error;
+    ASSERT_TRUE(parse_bundle(to_text({keys}), bundle, error)) << error;
+    EXPECT_NE(Context::server(bundle[0].context, error), nullptr) << error;
+}
+
+TEST(KeyBundle, WhatIsNone) {
+    std::string good = to_text({{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}}});
+    std::string version = good, ticket_keys = good;
+    version.replace(version.find("\"version_min\":1"), 15, "\"version_min\":9");
+    ticket_keys.replace(ticket_keys.find("\"ticket_keys\":\"\""), 16, "\"ticket_keys\":\"00\"");
+    for (const std::string& text : {std::string(), std::string("[1]"), good.substr(1), version, ticket_keys}) {
+        std::vector<ListenerKeys> bundle;
+        std::string error;
+        EXPECT_FALSE(parse_bundle(text, bundle, error)) << text.substr(0, 80);
+        EXPECT_EQ(error.find("no bundle of keys: "), 0u) << error;
+    }
+}
+
+}  // namespace
+}  // namespace millrace::tls

@@ -31,7 +31,7 @@ inline constexpr uint32_t send_queue_bytes_max = 16u << 20;
 inline constexpr uint32_t crypto_threads_max = 64;
 inline constexpr uint32_t tls_handshakes_max_max = 65'535;
 inline constexpr uint32_t tickets_max = 16;
-inline constexpr uint32_t certificates_max = 1024;  ///< of one listener
+inline constexpr uint32_t certificates_max = 1024;                                  ///< of one listener
 inline constexpr uint32_t drain_rate_min_low = 64, drain_rate_min_high = 1u << 20;  ///< of drain_rate_min
 
 inline constexpr uint16_t ack_delay_ms_max = 500;                            ///< RFC 9293 §3.8.6.3, MUST-40

@@ -308,6 +308,28 @@ TEST(RelayTlsHandshake, AShardThatMovesTakesItsRecordsAlongAndLeavesItsHandshake
     scene.expect_no_keys();
 }
 
+TEST(RelayTlsHandshake, SilentClientsDoNotKeepOthersOut) {
+    TlsScene scene;
+    scene.options.tls_seats = 4;
+    scene.start();
+    std::vector<Peer*> silent;
+    for (int i = 1; i <= 4; ++i) {
+        silent.push_back(&scene.client(i).connect(https_port));
+        silent.back()->send(ClientTls({}).start());
+        scene.run(0.1);
+    }
+    // A seat is taken from who has been silent for a second, the longest first, and only for one who waits.
+    scene.run(2);
+    for (const Peer* peer : silent) EXPECT_FALSE(peer->end_);
+    Peer& honest = scene.client(5).connect_tls(https_port);
+    EXPECT_TRUE(scene.run(0.2, [&] { return honest.tls->established(); }));
+    EXPECT_EQ(silent[0]->end_, End::reset);
+    EXPECT_FALSE(silent[1]->end_);
+    EXPECT_EQ(scene.tls_total(&TlsStats::seats_reclaimed), 1u);
+    honest.abort();
+    scene.expect_idle();
+}
+
 TEST(RelayTlsHandshake, ThoseWhoHaveGoneMakeRoomInTheQueue) {
     TlsScene scene;
     scene.options.tls_seats = 1;

@@ -141,6 +141,7 @@ class Engine {
         Shard* shard = nullptr;  // null: free
         uint32_t index = 0;
         bool stepping = false;  // given away; poll_handshakes() gets it back
+        TimeUs since = 0;       // when it came back: its client is waited for
     };
     // Relays for whose handshake there is no seat yet, the first come first.
     struct Waiting {
@@ -332,6 +333,7 @@ class Engine {
     bool take_seat(Ref r);
     void wait_for_seat(Ref r);
     void drop_gone();
+    void reclaim_seat();
     void close_seat(Ref r);
     bool poll_handshakes();
     void on_handshake_answer(uint16_t number);
@@ -370,6 +372,7 @@ class Engine {
     Handshakes* handshakes_;
     std::unique_ptr<TlsUnit> tls_;  // null without TLS
     std::vector<Seat> seats_;       // by number
+    TimeUs reclaimed_at_ = 0;       // when seats were looked through last
     WaitingQueue waiting_;
     std::array<StreamSlot, stream_max> streams_;
     alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer

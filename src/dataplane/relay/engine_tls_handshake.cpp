@@ -21,6 +21,9 @@ namespace {
 constexpr size_t handshake_header_bytes = 4;  // of a message: its type, 24 bits of length
 constexpr uint8_t record_version_major = 3;
 
+/// How long a client that has a seat may be silent while others wait for one.
+constexpr TimeUs seat_patience_us = us_per_s;
+
 enum class Hello : uint8_t { none, part, whole };
 
 /// How much of a ClientHello is there. It may be cut over several records; who sends more than one step takes is
@@ -115,6 +118,23 @@ void Engine::wait_for_seat(Ref r) {
     waiting_.push({&r.shard, r.shard.relays.handle(r.index)});
 }
 
+/// While others wait, who has had his answer and says nothing for a second loses his seat, the most silent first: or
+/// as many silent clients as there are seats would keep everybody out. Looked for once in a millisecond.
+void Engine::reclaim_seat() {
+    if (now_ - reclaimed_at_ < us_per_ms) return;
+    reclaimed_at_ = now_;
+    const Seat* chosen = nullptr;
+    for (const Seat& seat : seats_) {
+        if (seat.shard == nullptr || seat.stepping || now_ - seat.since < seat_patience_us) continue;
+        if (chosen == nullptr || seat.since < chosen->since) chosen = &seat;
+    }
+    if (chosen == nullptr) return;
+    const Ref r = ref(*chosen->shard, chosen->index);
+    ++stats_.worker.tls.seats_reclaimed;
+    close_seat(r);
+    abort(r, Closer::balancer, CloseReason::tls_refused);
+}
+
 /// Makes room in the queue: those that have ended give up their places.
 void Engine::drop_gone() {
     for (uint32_t left = waiting_.count; left > 0; --left) {
@@ -145,7 +165,10 @@ bool Engine::poll_handshakes() {
         const Relay* relay = first.shard->relays.get(first.handle);
         if (relay != nullptr && relay->phase == Phase::tls_handshake && relay->has(flag_client_open)) {
             const Ref r = ref(*first.shard, first.handle.index);
-            if (!take_seat(r)) break;
+            if (!take_seat(r)) {
+                reclaim_seat();
+                break;
+            }
             tls_end(r).waits_for_seat = 0;
             feed_handshake(r);
             mark_ready(r);
@@ -161,6 +184,7 @@ bool Engine::poll_handshakes() {
 void Engine::on_handshake_answer(uint16_t number) {
     Seat& seat = seats_[number];
     seat.stepping = false;
+    seat.since = now_;
     const Ref r = ref(*seat.shard, seat.index);
     if (r.relay.phase != Phase::tls_handshake || !r.relay.is_open(Side::client)) return close_seat(r);
     mark_ready(r);

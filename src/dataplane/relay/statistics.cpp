@@ -131,6 +131,7 @@ constexpr Row rows[] = {
     TLS_TOTAL(handshakes_failed, "handshakes"),
     TLS_TOTAL(handshakes_timed_out, "handshakes"),
     TLS_TOTAL(handshakes_refused, "handshakes"),
+    TLS_TOTAL(seats_reclaimed, "handshakes"),
     TLS_TOTAL(records_in, "records"),
     TLS_TOTAL(records_out, "records"),
     TLS_TOTAL(data_bytes_in, "bytes"),

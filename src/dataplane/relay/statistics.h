@@ -35,6 +35,7 @@ struct TlsStats {
     Counter handshakes_resumed;                  ///< of them
     Counter handshakes_failed, handshakes_timed_out;
     Counter handshakes_refused;  ///< no seat in time
+    Counter seats_reclaimed;     ///< handshakes that were ended for those who waited
     Counter records_in, records_out;
     Counter data_bytes_in, data_bytes_out;
     Counter bad_records;  ///< answered by an alert

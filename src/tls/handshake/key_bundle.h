@@ -12,8 +12,8 @@
 namespace millrace::tls {
 
 struct ListenerKeys {
-    std::string listener;     ///< its name
-    uint16_t slot = 0;        ///< its slot in the snapshot
+    std::string listener;          ///< its name
+    uint16_t slot = 0;             ///< its slot in the snapshot
     ContextSettings context = {};  ///< without ticket_keys
     /// Of a file: a multiple of ticket_key_bytes. Empty: random ones, which the dataplane makes and rotates.
     std::string ticket_keys = {};

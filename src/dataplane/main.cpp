@@ -30,6 +30,7 @@
 #include "dataplane/port/eal.h"
 #include "dataplane/port/worker_loop.h"
 #include "dataplane/worker/share_out.h"
+#include "tls/handshake/wiped_memory.h"
 
 namespace millrace {
 namespace {
@@ -301,6 +302,7 @@ int serve(const Arguments& arguments) {
 }  // namespace millrace
 
 int main(int argc, char** argv) {
+    if (!millrace::tls::wipe_freed_memory()) return 1;
     const millrace::Arguments arguments = millrace::parse_arguments(argc, argv);
     spdlog::set_default_logger(spdlog::stderr_color_mt("millrace-dataplane"));
     const sigset_t signals = millrace::end_signals();

@@ -56,7 +56,7 @@ std::unique_ptr<T, void (*)(void*)> zeroed() {
     return {static_cast<T*>(std::calloc(1, sizeof(T))), std::free};
 }
 
-SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers) {
+SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers, bool tls) {
     SnapshotBuilder b;
     b.dataplane.core_count = b.dataplane.worker_count = 1;
     b.dataplane.shard_count = shards;
@@ -69,6 +69,7 @@ SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers
     b.dataplane.time_wait_max = 1u << 20;
     b.dataplane.send_queue_bytes = b.dataplane.send_queue_max_bytes = 64u << 10;
     b.dataplane.tcp = {CongestionControl::cubic, 1, 40, 552, {}};
+    b.dataplane.crypto_threads = b.dataplane.tls_handshakes_max = tls ? 1 : 0;
     InterfaceRecord interface {};
     interface.name = interface.device = b.text("front");
     interface.driver = Driver::af_packet;
@@ -82,7 +83,8 @@ SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers
     listener.port = listener_port;
     listener.headers_max = 100;
     listener.head_bytes_max = 16384;
-    listener.head_timeout_ms = 10'000;
+    listener.tls = tls;
+    listener.handshake_timeout_ms = listener.head_timeout_ms = 10'000;
     listener.idle_timeout_ms = 3'600'000;
     listener.route_count = 1;
     b.listeners.push_back(listener);
@@ -103,16 +105,18 @@ SnapshotBuilder configuration(uint32_t relays, uint16_t shards, uint32_t servers
 
 }  // namespace
 
-Rig::Rig(uint32_t relays)
+Rig::Rig(uint32_t relays, bool tls)
     : stats_(zeroed<StatsBlock>()),
       events_(zeroed<WorkerEvents>()),
       sent_(frames_most),
       waiting_(frames_most),
       peers_(relays),
-      relay_by_source_port_(server_count << 16) {
+      relay_by_source_port_(server_count << 16),
+      handshakes_(tls ? std::make_unique<InstantHandshakes>() : nullptr) {
     MILLRACE_ASSERT(relays <= relays_most);
     std::string error;
-    config_ = config::RuntimeConfig::compile(configuration(relays, shard_count, server_count).build(1), nullptr, error);
+    config_ =
+        config::RuntimeConfig::compile(configuration(relays, shard_count, server_count, tls).build(1), nullptr, error);
     check(config_ != nullptr, error);
     make_worker();
 }
@@ -157,6 +161,7 @@ void Rig::make_worker() {
     setup.port_classes = port_classes_.get();
     setup.stats = stats_.get();
     setup.events = events_.get();
+    setup.handshakes = handshakes_.get();
     worker_ = std::make_unique<worker::Worker>(setup, *config_);
 }
 
@@ -254,11 +259,17 @@ void Rig::at_client(const wire::TcpSegment& segment) {
     MILLRACE_ASSERT(!segment.has(wire::tcp_rst));
     end.ack = segment.seq + segment.length();
     end.ts = segment.options.ts_value;
-    if (segment.has(wire::tcp_syn))
-        return reply(segment, end, wire::tcp_ack | wire::tcp_psh,
-                     "GET /" + std::to_string(relay) +
-                         " HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    if (segment.has(wire::tcp_syn)) {
+        std::string words = "GET /" + std::to_string(relay) +
+                            " HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        if (handshakes_) {
+            const auto sealed =
+                handshakes_->first_words({reinterpret_cast<const uint8_t*>(words.data()), words.size()});
+            words.assign(sealed.begin(), sealed.end());
+        }
+        return reply(segment, end, wire::tcp_ack | wire::tcp_psh, words);
+    }
     if (segment.length() != 0) reply(segment, end, wire::tcp_ack, {});
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/micro/relay/instant_handshakes.h"
 #include "dataplane/base/port_classes.h"
 #include "dataplane/config/runtime_config.h"
 #include "dataplane/wire/write.h"
@@ -25,8 +26,8 @@ class Rig final : net::FrameSink {
 
     static constexpr uint32_t relays_most = 1u << 20;
 
-    /// Room for `relays` relays (at most relays_most), none of which is there yet.
-    explicit Rig(uint32_t relays);
+    /// Room for `relays` relays (at most relays_most), none of which is there yet; their clients speak TLS or not.
+    explicit Rig(uint32_t relays, bool tls = false);
 
     /// Establishes relays 0 to `relays` - 1, so that the worker knows all neighbours, too, if there are many.
     void establish(uint32_t relays);
@@ -107,6 +108,8 @@ class Rig final : net::FrameSink {
     size_t sent_count_ = 0, waiting_count_ = 0;
     std::vector<Peers> peers_;
     std::vector<uint32_t> relay_by_source_port_;  ///< server number × 65,536 + the balancer's port
+    std::unique_ptr<InstantHandshakes>
+        handshakes_;  ///< null without TLS; outlived by the worker, which does not look then
     std::vector<uint8_t> message_;
     wire::ParsedFrame parsed_;
 };

@@ -1,5 +1,7 @@
 #include "dataplane/relay/engine.h"
 
+#include <utility>
+
 #include "dataplane/base/fault.h"
 #include "dataplane/http/rewrite.h"
 #include "dataplane/tcp/close.h"
@@ -210,9 +212,10 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
     // The server's time for its answer begins anew as long as the request moves: at last, when all of it is there.
     if (events.acked != 0 && side == Side::server && r.relay.phase == Phase::awaiting_response)
         setup_of(r).deadline = now_ + response_timeout(setup_of(r));
-    if (events.consumed != 0 || (side == Side::client && part_of_record_delivered(r))) progress(r);
+    const bool noted = std::exchange(tls_noted_, false);
+    if (events.consumed != 0 || noted) progress(r);
     bool said_all = events.has(tcp::event_peer_fin);
-    if (side == Side::client && r.relay.has(flag_tls)) said_all = judge_client(r, said_all);
+    if ((noted || said_all) && side == Side::client && r.relay.has(flag_tls)) said_all = judge_client(r, said_all);
     if (said_all && r.relay.is_open(side)) on_peer_fin(r, side);
     if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))
         on_connection_lost(r, side, events);

@@ -97,8 +97,10 @@ class Engine {
 
     /// The second look at a segment of a burst, when the bucket of its flow is near: brings the relay near.
     static void prefetch_relay(const Shard& shard, uint32_t flow_hash) {
-        if (const auto value = shard.flows.find(flow_hash, [](uint32_t) { return true; }))
-            shard.relays.prefetch(FlowValue::index(*value));
+        const auto value = shard.flows.find(flow_hash, [](uint32_t) { return true; });
+        if (!value) return;
+        shard.relays.prefetch(FlowValue::index(*value));
+        if (shard.tls_relays != 0) __builtin_prefetch(&shard.tls_ends[FlowValue::index(*value)], 1);
     }
 
     /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.
@@ -311,7 +313,6 @@ class Engine {
     size_t take_record(Ref r, std::span<const uint8_t> bytes);
     size_t keep_raw(Ref r, std::span<const uint8_t> bytes);
     void free_raw(Ref r);
-    bool part_of_record_delivered(Ref r);
     bool open_record(Ref r, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
     void note_verdict(Ref r, const tls::Verdict& verdict);
     bool judge_client(Ref r, bool fin);
@@ -371,6 +372,7 @@ class Engine {
     std::vector<uint8_t> scratch_;             // one rewritten head
     Handshakes* handshakes_;
     std::unique_ptr<TlsUnit> tls_;  // null without TLS
+    bool tls_noted_ = false;        // the records that came have left something to look at (on_events)
     std::vector<Seat> seats_;       // by number
     TimeUs reclaimed_at_ = 0;       // when seats were looked through last
     WaitingQueue waiting_;

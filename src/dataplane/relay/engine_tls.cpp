@@ -106,6 +106,7 @@ bool Engine::open_record(Ref r, std::span<const uint8_t, tls::record_header_byte
             --end.slot.read.sequence;  // it is opened again, from the beginning
             if (end.refused == 0) end.raw_since_ms = static_cast<uint32_t>(now_ / us_per_ms) + refusal_grace_ms;
             end.refused = 1;
+            tls_noted_ = tls_noted_ || taken != 0;  // what has gone on may be all that was waited for
             return false;
         }
         stats.data_bytes_in += payload.size();
@@ -116,15 +117,11 @@ bool Engine::open_record(Ref r, std::span<const uint8_t, tls::record_header_byte
     return true;
 }
 
-/// Of a record that was not acknowledged something has gone on: it may be all that was waited for.
-bool Engine::part_of_record_delivered(Ref r) {
-    return r.relay.has(flag_tls) && tls_end(r).delivered != 0;
-}
-
 void Engine::note_verdict(Ref r, const tls::Verdict& verdict) {
     TlsEnd& end = tls_end(r);
     end.verdict = verdict.kind;
     end.alert = verdict.alert;
+    tls_noted_ = true;
 }
 
 /// Acts upon the latest verdict. Returns whether the client has said all that it wants to say, by close_notify or, with
@@ -243,6 +240,7 @@ bool Engine::client_has_finished(Ref r) {
 
 /// Keys don't outlive their relay.
 void Engine::end_tls(Ref r) {
+    --r.shard.tls_relays;
     close_seat(r);
     waiting_.gone += tls_end(r).waits_for_seat;
     free_raw(r);

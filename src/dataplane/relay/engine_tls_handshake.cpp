@@ -54,6 +54,7 @@ Hello look_for_hello(std::span<const uint8_t> bytes) {
 /// A client with TLS has connected.
 void Engine::begin_handshake(Ref r, const config::Listener& listener) {
     r.relay.set(flag_tls);
+    ++r.shard.tls_relays;
     tls_end(r) = {};
     tls_end(r).seat = no_seat;
     set_phase(r, Phase::tls_handshake, now_ + listener.record->handshake_timeout_ms * us_per_ms);

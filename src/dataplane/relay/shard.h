@@ -76,6 +76,7 @@ struct Shard {
     tcp::Secrets secrets;
     store::RecordPool<Relay> relays;
     std::span<TlsEnd> tls_ends;  ///< by the index of the relay; empty without TLS
+    uint32_t tls_relays = 0;     ///< those that use theirs
     store::FlowTable flows;
     store::ChunkStore chunks;
     store::TimerWheel wheel;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -23,22 +24,24 @@ struct Direction {
     uint64_t sequence;  ///< of the next record under this key; stored before the record is sealed, and never goes back
 };
 
+/// What a record that is sealed needs lies in the first 64 bytes, what one that is opened needs in the first 128.
 struct Slot {
-    Direction read;
     Direction write;
-    std::array<uint8_t, hash_bytes_max> read_secret;  ///< TLS 1.3 only
-    std::array<uint8_t, hash_bytes_max> write_secret;
     Version version;
     Suite suite;
     uint8_t flags;
-    // Of what comes beside application data (post_handshake.h):
-    uint8_t fruitless;                      ///< records in a row that brought no application data
-    std::array<uint8_t, 4> message_header;  ///< of a handshake message that is not whole yet
-    uint8_t message_header_bytes;           ///< so much of it is there
+    uint8_t fruitless;     ///< records in a row that brought no application data (post_handshake.h)
+    uint16_t payload_max;  ///< as agreed (RFC 6066 §4); 0: payload_bytes_max
+    // Of a handshake message that is not whole yet (post_handshake.h):
+    uint8_t message_header_bytes;  ///< so much of its header is there
     uint8_t reserved;
-    uint16_t payload_max;   ///< as agreed (RFC 6066 §4); 0: payload_bytes_max
-    uint32_t message_left;  ///< bytes of its body still to come
+    Direction read;
+    std::array<uint8_t, 4> message_header;
+    uint32_t message_left;                            ///< bytes of its body still to come
+    std::array<uint8_t, hash_bytes_max> read_secret;  ///< TLS 1.3 only
+    std::array<uint8_t, hash_bytes_max> write_secret;
 };
+static_assert(offsetof(Slot, read) == 64 && offsetof(Slot, read_secret) == 128);
 static_assert(sizeof(Slot) == 224 && std::is_trivially_copyable_v<Slot> && std::is_standard_layout_v<Slot>);
 static_assert(sizeof(Direction) == 56);
 

@@ -15,6 +15,9 @@ test_packages=(
     git curl iputils-ping tcpdump chromium haproxy
 )
 
+# Besides, for scripts/measure tls-scan.
+scan_packages=(testssl.sh)
+
 # Besides, for the micro benchmarks (scripts/bench).
 bench_packages=(libbenchmark-dev)
 

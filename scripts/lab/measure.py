@@ -5,6 +5,7 @@
     stopped-reader  a reader that stops for 30 s while its server sends 100 MB, among 100 neighbours
     control-death   control killed 20 times under 1,000 echoing relays; new clients with control and a server dead; reloads
     idle-memory     the machine's memory for each idle relay, from 1,000 to 100,000
+    tls-scan        what testssl.sh finds in a listener with TLS and its defaults
 """
 
 import argparse
@@ -21,7 +22,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import goodput, memory, millrace, net, ws_server  # noqa: E402  (the line above finds them)
+from lab import goodput, memory, millrace, net, tls_scan, ws_server  # noqa: E402  (the line above finds them)
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 SIZES = "0,1,125,126,65535,65536"
@@ -259,7 +260,7 @@ def idle_memory(lab, arguments):
 
 
 MEASUREMENTS = {"thousands": thousands, "stopped-reader": stopped_reader, "control-death": control_death,
-                "idle-memory": idle_memory, "goodput": goodput.goodput}
+                "idle-memory": idle_memory, "goodput": goodput.goodput, "tls-scan": tls_scan.measure}
 
 
 def main():

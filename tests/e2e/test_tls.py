@@ -9,7 +9,7 @@ import subprocess
 import websockets
 
 from lab import millrace, net
-from pki import Pki, listener_tls
+from lab.pki import Pki, listener_tls
 from support import LabTest
 
 

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs, made with the openssl command in a directory."""
+"""Certificates for tests and measurements: an authority, and what it signs, made with the openssl command in a directory."""
 
 import os
 import subprocess
@@ -36,6 +36,7 @@ class Pki:
         extensions = self._path(f"{file}.ext")
         with open(extensions, "w", encoding="utf-8") as text:
             text.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
+            text.write("\ncrlDistributionPoints=URI:http://authority.test/crl\n")
         self._openssl("req", "-new", "-newkey", *kinds[key], "-nodes", "-subj", f"/CN={names[0]}", "-keyout", key_file,
                       "-out", request)
         self._openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self._path("authority.key"),

@@ -171,9 +171,10 @@ struct ListenerRecord {
     uint32_t route_count;      ///< tcp mode: exactly 1, its host and path empty
     uint32_t retry_after_s;    ///< sent with 503
     KeepaliveRecord keepalive;
-    uint32_t handshake_timeout_ms;  ///< of TLS
+    uint32_t handshake_timeout_ms;    ///< of TLS
+    StringRef client_subject_header;  ///< carries the subject of the client's certificate; empty: none does
 };
-static_assert(sizeof(ListenerRecord) == 72);
+static_assert(sizeof(ListenerRecord) == 80);
 
 struct HttpRouteRecord {
     StringRef host;         ///< empty: any; "*.example.com": any label before; lower case

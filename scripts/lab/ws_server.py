@@ -4,7 +4,7 @@
     /prices   pushes the prices of a few shares every 250 ms, answers {"ping": t} with {"pong": t}: the demo page
     /echo     sends every message back as it came
     /blast/N  sends N bytes in binary messages of 64 KiB, then closes
-    others    ordinary HTTP: / is the demo page, /healthz answers 200
+    others    ordinary HTTP: / is the demo page, /healthz answers 200, /headers with the header that came
 
 Every answer carries X-Served-By. The log is one JSON line per second: connections open, upgrades, messages so far.
 """
@@ -44,7 +44,7 @@ class Server:
         self.name = name
         self.open = self.upgrades = self.messages = 0
 
-    async def on_http(self, path, _headers):
+    async def on_http(self, path, headers):
         """Answers what is not a WebSocket path; None lets the upgrade go on."""
         if path in ("/orders", "/prices", "/echo") or path.startswith("/blast/"):
             return None
@@ -54,6 +54,8 @@ class Server:
                 return http.HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8", **served_by}, page.read()
         if path == "/healthz":
             return http.HTTPStatus.OK, served_by, b"ok\n"
+        if path == "/headers":
+            return http.HTTPStatus.OK, served_by, "".join(f"{name}: {value}\n" for name, value in headers.raw_items()).encode()
         return http.HTTPStatus.NOT_FOUND, served_by, b"not found\n"
 
     async def on_websocket(self, socket, path):

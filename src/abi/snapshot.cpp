@@ -268,6 +268,9 @@ class RecordChecker {
                rule(r.tls <= 1, "tls is neither 0 nor 1") &&
                rule(r.tls == 0 || view_.dataplane().crypto_threads != 0, "TLS without a crypto thread") &&
                rule(r.tls == 0 || is_timeout(r.handshake_timeout_ms), "handshake timeout out of range") &&
+               rule(in_bounds(r.client_subject_header) &&
+                        (r.client_subject_header.length == 0 || valid_header_name(view_.text(r.client_subject_header))),
+                    "bad header name") &&
                rule(in_range(r.headers_max, 1, headers_max_max), "headers_max out of range") &&
                rule(in_range(r.head_bytes_max, head_bytes_min, head_bytes_max_max), "head_bytes_max out of range") &&
                rule(is_timeout(r.head_timeout_ms), "head timeout out of range") &&

@@ -83,6 +83,9 @@ class Clients(TlsTest):
             self.assertIn("Verify return code: 0 (ok)", said)
         for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"):
             self.assertIn(f"Cipher is {suite}", self.s_client("-tls1_2", "-cipher", suite))
+        self.assertGreater(self.total("suite_13_chacha20_total"), 0)
+        self.assertGreater(self.total("suite_12_aes_256_gcm_total"), 0)
+        self.assertGreater(self.total("group_x25519_total"), 0)
 
     def test_old_versions_and_suites_are_refused(self):
         for arguments in (("-tls1_1", "-cipher", "ALL@SECLEVEL=0"), ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA256")):
@@ -97,6 +100,7 @@ class Clients(TlsTest):
     def test_alpn(self):
         self.assertIn("ALPN protocol: http/1.1", self.s_client("-alpn", "h2,http/1.1"))
         self.assertIn("no application protocol", self.s_client("-alpn", "h2"))
+        self.millrace.wait(lambda: self.total("alerts_out_no_application_protocol_total") == 1, seconds=5)
 
     def test_hello_retry_request(self):
         self.assertIn("Cipher is TLS_AES", self.s_client("-tls1_3", "-groups", "P-521:X448:P-256"))
@@ -165,7 +169,8 @@ class Swaps(TlsTest):
 class ClientCertificates(TlsTest):
     @classmethod
     def config(cls):
-        cls.more = f'client_certificates = "required"\nclient_ca = "{cls.lab.directory}/pki/authority.pem"'
+        cls.more = f'client_certificates = "required"\nclient_ca = "{cls.lab.directory}/pki/authority.pem"\n' \
+            'client_subject_header = "X-SSL-Client-DN"'
         return super().config()
 
     def test_they_are_required(self):
@@ -178,5 +183,10 @@ class ClientCertificates(TlsTest):
                 await client.send("hello")
                 return await client.recv()
         self.assertEqual(self.run_clients(exchange(context)), "hello")
+        status, body = self.curl("--cacert", self.pki.authority, "--cert", chain, "--key", key, "--resolve",
+                                 f"ticker.test:443:{net.BALANCER}", "--header", "x-ssl-client-dn: CN=forged",
+                                 "https://ticker.test/headers")
+        self.assertEqual(status, 200)
+        self.assertEqual(re.findall(rb"(?i)x-ssl-client-dn: (\S+)", body), [b"CN=client.test"])
         with self.assertRaises((ssl.SSLError, websockets.exceptions.WebSocketException, OSError)):
             self.run_clients(exchange(self.context()))

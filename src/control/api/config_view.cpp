@@ -91,6 +91,7 @@ Json tls_json(const ListenerTls& t) {
               {"ticket_keys", t.ticket_keys},
               {"client_certificates", word(t.client_certificates)},
               {"client_ca", t.client_ca},
+              {"client_subject_header", t.client_subject_header},
               {"handshake_timeout", from_ms(t.handshake_timeout_ms)},
               {"certificate", Json::array()}};
     for (const Certificate& certificate : t.certificates)

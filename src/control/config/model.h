@@ -117,6 +117,7 @@ struct ListenerTls {
     std::string ticket_keys;  ///< a file; empty: keys that the dataplane makes
     tls::ClientCertificates client_certificates = tls::ClientCertificates::off;
     std::string client_ca;
+    std::string client_subject_header;  ///< empty: the subject goes nowhere
     uint32_t handshake_timeout_ms = 10'000;
     std::vector<Certificate> certificates;
     // What was read from the files.

@@ -240,6 +240,7 @@ void Publisher::put_listeners() {
         to.keepalive = to_record(from.keepalive);
         to.tls = from.tls.has_value();
         to.handshake_timeout_ms = from.tls ? from.tls->handshake_timeout_ms : 0;
+        to.client_subject_header = out_.text(from.tls ? from.tls->client_subject_header : "");
         to.retry_after_s = from.retry_after_s;
         to.first_route = static_cast<uint32_t>(out_.http_routes.size());
         for (const HttpRoute& route : from.routes) put_http_route(route.host, route.path, route.backend);

@@ -76,6 +76,9 @@ const TableSchema<ListenerTls>& listener_tls_schema() {
              "Whether clients are asked for a certificate, and refused without one. A bad one is refused."),
          text_key("client_ca", &L::client_ca, is_absolute, path_rule,
                   "File of the authorities that sign clients' certificates, in PEM."),
+         text_key("client_subject_header", &L::client_subject_header, valid_header_name, "a header's name",
+                  "Header in which the subject of the client's certificate (RFC 2253) goes to the server, as "
+                  "\"X-SSL-Client-DN\"; what a client sends under that name does not. Empty: none."),
          duration_key("handshake_timeout", &L::handshake_timeout_ms, 1000, 100, timeout_ms_max,
                       "Time for the whole handshake, the wait for a crypto thread included."),
          tables_key("certificate", &L::certificates, certificate_schema(), certificates_max)});

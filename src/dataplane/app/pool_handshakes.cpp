@@ -3,6 +3,7 @@
 namespace millrace::app {
 
 static_assert(relay::handshake_step_bytes == tls::step_input_bytes_max);
+static_assert(relay::subject_bytes_max == tls::subject_bytes_max);
 
 relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
     const tls::Pool::Answer answer = pool_.answer(worker_, seat);
@@ -13,8 +14,17 @@ relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
             .output = answer.output,
             .slot = answer.slot,
             .leftover = answer.leftover,
-            .resumed = answer.resumed};
+            .resumed = answer.resumed,
+            .subject = answer.subject};
 }
+
+namespace {
+
+void add(const auto& from, auto& to) {
+    for (size_t i = 0; i < to.size(); ++i) to[i] += from[i].load(std::memory_order_relaxed);
+}
+
+}  // namespace
 
 /// Each thread is reported by one worker.
 relay::Handshakes::Load PoolHandshakes::load() const {
@@ -25,6 +35,10 @@ relay::Handshakes::Load PoolHandshakes::load() const {
         load.steps += counters.steps.load(std::memory_order_relaxed);
         load.busy_us += counters.busy_ns.load(std::memory_order_relaxed) / 1000;
         load.wait_us += counters.waited_ns.load(std::memory_order_relaxed) / 1000;
+        add(counters.tally.suites, load.tallies.suites);
+        add(counters.tally.groups, load.tallies.groups);
+        add(counters.tally.alerts_in, load.tallies.alerts_in);
+        add(counters.tally.alerts_out, load.tallies.alerts_out);
     }
     return load;
 }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/http/text.h"
 #include "dataplane/http/writer.h"
 
 namespace millrace::http {
@@ -85,6 +86,7 @@ size_t write_request(const RequestHead& request, const ForwardPolicy& policy, co
         OwnField{FieldId::x_request_id, "X-Request-ID", policy.x_request_id, values.request_id},
     };
     const auto is_replaced = [&](const Field& field) {
+        if (!values.subject_name.empty() && equals_ignore_case(field.name, values.subject_name)) return true;
         return field.id == FieldId::host || std::any_of(own_fields.begin(), own_fields.end(), [&](const OwnField& own) {
                    return own.id == field.id && !own.keeps_received();
                });
@@ -97,6 +99,7 @@ size_t write_request(const RequestHead& request, const ForwardPolicy& policy, co
     for (const Field& field : request.fields)
         if (is_end_to_end(field, request.connection) && !is_replaced(field)) writer.field(field.name, field.value);
     for (const OwnField& own : own_fields) write_own(writer, request.fields, own);
+    if (!values.subject_name.empty() && !values.subject.empty()) writer.field(values.subject_name, values.subject);
     if (request.kind == RequestKind::websocket)
         write_upgrade(writer);
     else

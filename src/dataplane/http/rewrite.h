@@ -33,6 +33,9 @@ struct ForwardValues {
     std::string_view client_address;  ///< X-Forwarded-For: the address as text, no port
     std::string_view proto;           ///< X-Forwarded-Proto: "http" or "https"
     std::string_view request_id;      ///< X-Request-ID
+    /// Name and value of the field with the subject of the client's certificate. With a name, the client's own fields
+    /// of that name never go on, whether there is a value or not.
+    std::string_view subject_name = {}, subject = {};
 };
 
 /// Bytes by which a forwarded head can exceed the received one, the ForwardValues and the authority (which

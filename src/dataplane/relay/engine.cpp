@@ -12,7 +12,8 @@ namespace millrace::relay {
 namespace {
 
 // The longest head there can be, and what forwarding may add to it: addresses, ids and field names (http/rewrite.h).
-constexpr size_t rewritten_head_max = 2 * store::chunk_payload_max + http::forward_growth_max + 128;
+constexpr size_t rewritten_head_max =
+    2 * store::chunk_payload_max + http::forward_growth_max + 128 + subject_bytes_max + header_name_bytes_max;
 
 // A queue in which nobody waits for longer than a few seconds, where crypto threads are as fast as they should be.
 constexpr size_t waiting_per_seat = 8;

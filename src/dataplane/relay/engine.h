@@ -209,6 +209,7 @@ class Engine {
     size_t append(Ref r, store::ChunkId& buffer, std::span<const uint8_t> bytes);
     void read_request(Ref r);
     void route_request(Ref r, const config::Listener& listener, const http::RequestHead& request);
+    std::string_view subject_of(Ref r);
     void send_request(Ref r);
     void send_early_bytes(Ref r);
     void on_client_fin_before_answer(Ref r);
@@ -339,7 +340,9 @@ class Engine {
     bool poll_handshakes();
     void on_handshake_answer(uint16_t number);
     void end_handshake(Ref r, const Handshakes::Answer& answer);
+    bool keep_subject(Ref r, const config::Listener& listener, std::string_view subject);
     bool handshake_goes_on(Ref r);
+    void publish_handshakes();
     void on_handshake_deadline(Ref r);
     void give_up_handshakes(Shard& shard);
 

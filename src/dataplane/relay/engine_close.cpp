@@ -57,6 +57,7 @@ void Engine::free_setup(Ref r) {
     const Setup& setup = setup_of(r);
     if (setup.request != store::no_chunk) r.shard.chunks.free(setup.request);
     if (setup.response != store::no_chunk) r.shard.chunks.free(setup.response);
+    if (setup.subject != store::no_chunk) r.shard.chunks.free(setup.subject);
     r.shard.chunks.free(r.relay.setup);
     r.relay.setup = store::no_chunk;
 }

@@ -2,6 +2,7 @@
 // that finds idle relays. An idle relay stands in no timer: the sweep visits every record at least once in ten seconds.
 
 #include <algorithm>
+#include <functional>
 
 #include "dataplane/base/fault.h"
 #include "dataplane/base/stage_clock.h"
@@ -292,6 +293,21 @@ void Engine::drain(Ref r, uint32_t now_ms) {
     mark_ready(r);
 }
 
+void Engine::publish_handshakes() {
+    TlsStats& tls = stats_.worker.tls;
+    Handshakes::Load load = handshakes_->load();
+    tls.crypto_waiting = load.waiting;
+    tls.crypto_steps = load.steps;
+    tls.crypto_busy_us = load.busy_us;
+    tls.crypto_wait_us = load.wait_us;
+    tls.seats_waited_for = waiting_.count - std::min(waiting_.gone, waiting_.count);
+    std::ranges::copy(load.tallies.suites, tls.tallies.suites.begin());
+    std::ranges::copy(load.tallies.groups, tls.tallies.groups.begin());
+    std::ranges::transform(load.tallies.alerts_in, tls_->tallies.alerts_in, tls.tallies.alerts_in.begin(), std::plus());
+    std::ranges::transform(load.tallies.alerts_out, tls_->tallies.alerts_out, tls.tallies.alerts_out.begin(),
+                           std::plus());
+}
+
 void Engine::publish_gauges() {
     WorkerStats& worker = stats_.worker;
     worker.chunk_bytes = worker.chunk_slab_bytes = worker.flow_table_bytes = worker.timer_bytes = worker.half_open = 0;
@@ -306,14 +322,7 @@ void Engine::publish_gauges() {
         worker.timers_exhausted += shard->wheel.exhausted_total();
         worker.half_open += shard->half_open.size();
     }
-    if (handshakes_ != nullptr) {
-        const Handshakes::Load load = handshakes_->load();
-        worker.tls.crypto_waiting = load.waiting;
-        worker.tls.crypto_steps = load.steps;
-        worker.tls.crypto_busy_us = load.busy_us;
-        worker.tls.crypto_wait_us = load.wait_us;
-        worker.tls.seats_waited_for = waiting_.count - std::min(waiting_.gone, waiting_.count);
-    }
+    if (handshakes_ != nullptr) publish_handshakes();
     worker.ip = ip_.counters();
     worker.neighbours_evicted = ip_.neighbours().evicted_total();
     worker.commands_malformed = control_.malformed();

@@ -113,6 +113,13 @@ void Engine::route_request(Ref r, const config::Listener& listener, const http::
 }
 
 /// The server is connected: the rewritten head goes into its send queue, whole.
+std::string_view Engine::subject_of(Ref r) {
+    const store::ChunkId chunk = setup_of(r).subject;
+    if (chunk == store::no_chunk) return {};
+    const std::span<const uint8_t> text = r.shard.chunks.payload(chunk);
+    return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
 void Engine::send_request(Ref r) {
     Setup& setup = setup_of(r);
     const config::Listener* listener = config_->listener_of_slot(r.relay.listener_slot);
@@ -130,7 +137,9 @@ void Engine::send_request(Ref r) {
                                      .x_request_id = field_policy(record.request_id)};
     const http::ForwardValues values{.client_address = write_address(r.relay.client_hot.peer, address),
                                      .proto = r.relay.has(flag_tls) ? "https" : "http",
-                                     .request_id = {id.data(), id.size()}};
+                                     .request_id = {id.data(), id.size()},
+                                     .subject_name = config_->snapshot().text(record.client_subject_header),
+                                     .subject = subject_of(r)};
     const size_t length = http::write_request(request, policy, values, scratch_);
     MILLRACE_ASSERT(length != 0);
     if (tcp::send(context(r.shard), r.relay.endpoint(Side::server), std::span(scratch_).first(length)) != length) {

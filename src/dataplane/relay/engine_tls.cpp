@@ -141,6 +141,7 @@ bool Engine::judge_client(Ref r, bool fin) {
         if (end.verdict == Kind::closed) return true;
         if (end.verdict == Kind::ended) {
             ++stats.alerts_in;
+            ++tls_->tallies.alerts_in[tls::alert_index(static_cast<uint8_t>(end.alert))];
             abort(r, Closer::client, CloseReason::tls_alert);
         } else {
             ++stats.bad_records;
@@ -187,7 +188,9 @@ void Engine::send_alert(Ref r, tls::Alert alert) {
         return std::span<const uint8_t>(tls_->sealed).first(length);
     };
     const size_t length = 2 + tls::overhead_bytes(slot.version, slot.suite);
-    if (tcp::send_whole(context(r.shard), r.relay.endpoint(Side::client), length, seal)) ++stats_.worker.tls.alerts_out;
+    if (!tcp::send_whole(context(r.shard), r.relay.endpoint(Side::client), length, seal)) return;
+    ++stats_.worker.tls.alerts_out;
+    ++tls_->tallies.alerts_out[tls::alert_index(static_cast<uint8_t>(alert))];
 }
 
 bool Engine::send_key_update(Ref r) {

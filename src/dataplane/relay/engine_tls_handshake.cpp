@@ -223,6 +223,7 @@ void Engine::end_handshake(Ref r, const Handshakes::Answer& answer) {
         return abort(r, Closer::balancer, CloseReason::no_server);
     }
     await_request(r, *listener);
+    const bool kept = keep_subject(r, *listener, answer.subject);
     size_t taken = fault(Fault::relay_tls_leftover_lost) ? 0 : consume(r, Side::client, answer.leftover);
     bool all = fault(Fault::relay_tls_leftover_lost) || taken == answer.leftover.size();
     if (held != store::no_chunk) {
@@ -233,11 +234,18 @@ void Engine::end_handshake(Ref r, const Handshakes::Answer& answer) {
         r.shard.chunks.free(held);
     }
     close_seat(r);
-    if (!all) return abort(r, Closer::balancer, CloseReason::no_memory);
+    if (!all || !kept) return abort(r, Closer::balancer, CloseReason::no_memory);
     tcp::Events events;
     events.consumed = static_cast<uint32_t>(taken);
     if (r.relay.client_hot.has(tcp::flag_fin_received)) events.bits = tcp::event_peer_fin;
     on_events(r, Side::client, events);
+}
+
+/// For the request that it will be told with. False when there is no memory.
+bool Engine::keep_subject(Ref r, const config::Listener& listener, std::string_view subject) {
+    if (subject.empty() || listener.record->client_subject_header.length == 0) return true;
+    const std::span<const uint8_t> text(reinterpret_cast<const uint8_t*>(subject.data()), subject.size());
+    return append(r, setup_of(r).subject, text) == text.size();
 }
 
 /// Whether a client that says no more may have said enough: its last words are with a crypto thread, or wait for one.

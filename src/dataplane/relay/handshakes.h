@@ -11,14 +11,17 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "tls/record/slot.h"
+#include "tls/record/tally.h"
 
 namespace millrace::relay {
 
 /// Bytes of the client that one step takes, and that may wait for the next one.
 inline constexpr size_t handshake_step_bytes = 4096;
 inline constexpr uint32_t handshake_bytes_held_max = 8192;
+inline constexpr size_t subject_bytes_max = 1024;
 
 class Handshakes {
   public:
@@ -32,12 +35,14 @@ class Handshakes {
         const tls::Slot& slot;              ///< of a handshake that is done
         std::span<const uint8_t> leftover;  ///< likewise: what came behind it, not opened yet
         bool resumed;
+        std::string_view subject = {};  ///< likewise: of the client's certificate (RFC 2253), or empty
     };
 
     /// What crypto threads do and have to do, as far as this worker reports it.
     struct Load {
         uint32_t waiting;  ///< steps of its own handshakes
         uint64_t steps, busy_us, wait_us;
+        tls::Tallies<uint64_t> tallies;
     };
 
     /// Handshakes that can be in flight at once; seats are numbered from 0.

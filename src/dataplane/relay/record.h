@@ -120,6 +120,7 @@ struct Setup {
     uint64_t stream_id;       ///< control's, in Phase::stream
     store::ChunkId request;   ///< bytes from the client, from the head's first on
     store::ChunkId response;  ///< likewise from the server
+    store::ChunkId subject;   ///< text: of the client's certificate; or no_chunk
     uint32_t request_scanned;
     uint32_t request_head_length;  ///< 0 until the head is complete
     uint32_t response_scanned;
@@ -139,6 +140,6 @@ struct Setup {
     balance::ExcludedSlots tried;
     uint32_t backend_since;  ///< tells its backend from others that get the slot later
 };
-static_assert(sizeof(Setup) <= 240 && std::is_trivially_copyable_v<Setup>);
+static_assert(sizeof(Setup) <= 248 && std::is_trivially_copyable_v<Setup>);
 
 }  // namespace millrace::relay

@@ -211,6 +211,19 @@ std::vector<StatDescriptor> stat_descriptor_table() {
     for (size_t i = 0; i < burst_sizes; ++i)
         table.push_back(describe("rx_bursts_" + std::to_string(1u << i) + "_total", "bursts", StatScope::worker,
                                  counter, offsetof(WorkerStats, rx_bursts) + 8 * i));
+    const auto add_tls = [&](const std::string& name, const char* unit, size_t offset) {
+        table.push_back(describe("tls_" + name + "_total", unit, StatScope::worker, counter,
+                                 offsetof(WorkerStats, tls) + offsetof(TlsStats, tallies) + offset));
+    };
+    using Tallies = tls::Tallies<Counter>;
+    for (size_t i = 0; i < tls::suite_names.size(); ++i)
+        add_tls("suite_" + std::string(tls::suite_names[i]), "handshakes", offsetof(Tallies, suites) + 8 * i);
+    for (size_t i = 0; i < tls::group_names.size(); ++i)
+        add_tls("group_" + std::string(tls::group_names[i]), "handshakes", offsetof(Tallies, groups) + 8 * i);
+    for (size_t i = 0; i < tls::alert_names.size(); ++i) {
+        add_tls("alerts_in_" + std::string(tls::alert_names[i].name), "alerts", offsetof(Tallies, alerts_in) + 8 * i);
+        add_tls("alerts_out_" + std::string(tls::alert_names[i].name), "alerts", offsetof(Tallies, alerts_out) + 8 * i);
+    }
     for (size_t i = 0; i < std::size(response_statuses); ++i)
         table.push_back(describe("responses_" + std::to_string(response_statuses[i]) + "_total", "responses",
                                  StatScope::listener, counter, offsetof(ListenerStats, responses) + 8 * i));

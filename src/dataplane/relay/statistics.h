@@ -14,6 +14,7 @@
 #include "dataplane/net/ip_layer.h"
 #include "dataplane/tcp/counters.h"
 #include "dataplane/wire/drop_reason.h"
+#include "tls/record/tally.h"
 
 namespace millrace::relay {
 
@@ -46,7 +47,8 @@ struct TlsStats {
     // Of the crypto threads that this worker reports, so that the sum over the workers is that over the threads:
     Counter crypto_waiting;  ///< steps of this worker's handshakes that wait for a thread
     Counter crypto_steps, crypto_busy_us, crypto_wait_us;
-    Counter seats_waited_for;  ///< handshakes of this worker that wait for a seat
+    tls::Tallies<Counter> tallies;  ///< of theirs and of this worker's relays
+    Counter seats_waited_for;       ///< handshakes of this worker that wait for a seat
 };
 
 struct WorkerStats {

@@ -10,6 +10,7 @@
 
 #include "dataplane/store/chunk_store.h"
 #include "tls/record/crypto.h"
+#include "tls/record/tally.h"
 
 namespace millrace::relay {
 
@@ -21,6 +22,7 @@ struct TlsUnit {
     tls::Crypto crypto;
     std::array<uint8_t, record_bytes_max> opened;
     std::array<uint8_t, record_bytes_max> sealed;
+    tls::Tallies<uint64_t> tallies;  ///< alerts of established relays
 
     static void* operator new(size_t bytes) {
         void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -30,8 +30,9 @@ size_t take_digits(std::string_view line, std::span<uint8_t> secret) {
 
 }  // namespace
 
-Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings)
+Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings, Tally* tally)
     : context_(std::move(context)),
+      tally_(tally),
       ssl_(SSL_new(context_->get())),
       in_(BIO_new(BIO_s_mem())),
       out_(BIO_new(BIO_s_mem())),
@@ -60,6 +61,16 @@ Handshake::~Handshake() {
 void Handshake::prepare(SSL_CTX* context) {
     SSL_CTX_set_keylog_callback(context, on_key_log);
     SSL_CTX_set_msg_callback(context, on_message);
+    SSL_CTX_set_info_callback(context, on_info);
+}
+
+/// Alerts; OpenSSL gives their level in the upper byte.
+void Handshake::on_info(const SSL* ssl, int where, int value) {
+    const auto* handshake = static_cast<const Handshake*>(SSL_get_app_data(ssl));
+    if ((where & SSL_CB_ALERT) == 0 || handshake == nullptr || handshake->tally_ == nullptr) return;
+    Tally& tally = *handshake->tally_;
+    Tally::count(
+        ((where & SSL_CB_READ) != 0 ? tally.alerts_in : tally.alerts_out)[alert_index(static_cast<uint8_t>(value))]);
 }
 
 void Handshake::on_key_log(const SSL* ssl, const char* line) {
@@ -189,6 +200,11 @@ bool Handshake::hand_over_tls12(Slot& slot) const {
 
 Version Handshake::version() const {
     return SSL_version(ssl_.get()) == TLS1_3_VERSION ? Version::tls13 : Version::tls12;
+}
+
+size_t Handshake::suite_number() const {
+    Suite agreed{};
+    return suite(agreed) ? suite_index(version(), agreed) : 0;
 }
 
 std::string_view Handshake::cipher() const {

@@ -17,6 +17,7 @@
 #include "tls/handshake/openssl.h"
 #include "tls/record/crypto.h"
 #include "tls/record/slot.h"
+#include "tls/record/tally.h"
 
 namespace millrace::tls {
 
@@ -30,8 +31,8 @@ class Handshake {
   public:
     enum class State : uint8_t { under_way, done, failed };
 
-    /// Keeps the context, which may be replaced meanwhile.
-    Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings);
+    /// Keeps the context, which may be replaced meanwhile. Counts alerts in `tally`, if there is one.
+    Handshake(std::shared_ptr<const Context> context, const HandshakeSettings& settings, Tally* tally = nullptr);
     Handshake(const Handshake&) = delete;
     Handshake& operator=(const Handshake&) = delete;
     ~Handshake();
@@ -53,6 +54,7 @@ class Handshake {
     std::string_view cipher() const;    ///< OpenSSL's name
     std::string_view group() const;     ///< of the key exchange; empty when it was resumed without one
     std::string_view protocol() const;  ///< by ALPN, or empty
+    size_t suite_number() const;        ///< suite_index
     bool resumed() const;
     std::string peer_subject() const;  ///< of the peer's certificate (RFC 2253), or empty
 
@@ -61,6 +63,7 @@ class Handshake {
 
   private:
     static void on_key_log(const SSL* ssl, const char* line);
+    static void on_info(const SSL* ssl, int where, int value);
     static void on_message(int written, int version, int type, const void* bytes, size_t length, SSL* ssl, void* self);
     void take_secret(std::string_view line);
     void take_output(std::vector<uint8_t>& out);
@@ -70,6 +73,7 @@ class Handshake {
     bool hand_over_tls12(Slot& slot) const;
 
     std::shared_ptr<const Context> context_;
+    Tally* tally_;
     Owned<SSL> ssl_;
     BIO* in_;  // the SSL object's own
     BIO* out_;

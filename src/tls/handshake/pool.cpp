@@ -101,7 +101,7 @@ std::optional<uint16_t> Pool::poll(uint32_t number) {
 
 Pool::Answer Pool::answer(uint32_t worker, uint16_t number) const {
     const Seat& seat = *workers_[worker].seats[number];
-    return {seat.owner, seat.state, seat.output, seat.slot, seat.leftover, seat.resumed};
+    return {seat.owner, seat.state, seat.output, seat.slot, seat.leftover, seat.resumed, seat.subject};
 }
 
 void Pool::close(uint32_t worker, uint16_t number) {
@@ -159,11 +159,11 @@ bool Pool::serve(uint32_t number, IndexRing Lane::*ring) {
     return false;
 }
 
-void Pool::begin(Seat& seat) {
+void Pool::begin(Thread& thread, Seat& seat) {
     seat.begun = true;
     const std::shared_ptr<const Context> used = context(seat.context);
     if (used)
-        seat.handshake = std::make_unique<Handshake>(used, HandshakeSettings{});
+        seat.handshake = std::make_unique<Handshake>(used, HandshakeSettings{}, &thread.counters.tally);
     else
         seat.state = Handshake::State::failed;
 }
@@ -178,13 +178,17 @@ void Pool::step(Thread& thread, Seat& seat) {
         seat.handshake.reset();
         seat.leftover.clear();
     } else {
-        if (!seat.begun) begin(seat);
+        if (!seat.begun) begin(thread, seat);
         if (seat.handshake) seat.state = seat.handshake->step(Bytes(seat.input).first(seat.input_bytes), seat.output);
         seat.input_bytes = 0;
         seat.answered = seat.answered || !seat.output.empty();
         if (seat.state == Handshake::State::done) {
             seat.resumed = seat.handshake->resumed();
-            if (!seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover))
+            seat.subject = seat.handshake->peer_subject();
+            Tally::count(counters.tally.suites[seat.handshake->suite_number()]);
+            Tally::count(counters.tally.groups[group_index(seat.handshake->group())]);
+            const bool possible = seat.subject.size() <= subject_bytes_max;
+            if (!seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover) || !possible)
                 seat.state = Handshake::State::failed;
         }
         add(counters.steps, 1);

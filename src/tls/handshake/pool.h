@@ -31,12 +31,16 @@ namespace millrace::tls {
 /// Bytes of the peer that one step takes at most; more than nearly every client's whole flight.
 inline constexpr size_t step_input_bytes_max = 4096;
 
+/// The longest subject of a client's certificate; a longer one is refused.
+inline constexpr size_t subject_bytes_max = 1024;
+
 /// What a crypto thread has counted. Written by it alone, read by whoever wants to.
 struct CryptoCounters {
     std::atomic<uint64_t> steps = 0, done = 0, resumed = 0, failed = 0;
     std::atomic<uint64_t> busy_ns = 0;    ///< inside OpenSSL
     std::atomic<uint64_t> waited_ns = 0;  ///< of all steps together, from submit to their beginning
     std::atomic<uint64_t> waited_longest_ns = 0;
+    Tally tally;
 };
 
 class Pool {
@@ -73,6 +77,7 @@ class Pool {
         const Slot& slot;  ///< of a handshake that is done
         Bytes leftover;    ///< likewise: records behind it
         bool resumed;
+        std::string_view subject;  ///< likewise: of the client's certificate (RFC 2253), or empty
     };
     /// A seat that has come back from its thread, or nothing. A seat that was closed meanwhile is not shown.
     std::optional<uint16_t> poll(uint32_t worker);
@@ -106,6 +111,7 @@ class Pool {
         uint16_t lane = 0;      // of the worker: whose thread it goes to
         std::unique_ptr<Handshake> handshake;
         std::vector<uint8_t> output, leftover;
+        std::string subject;
         Slot slot{};
     };
     /// What a worker and a thread have between them.
@@ -132,7 +138,7 @@ class Pool {
     std::shared_ptr<const Context> context(uint16_t number);
     bool serve(uint32_t thread, IndexRing Lane::*ring);
     void step(Thread& thread, Seat& seat);
-    void begin(Seat& seat);
+    void begin(Thread& thread, Seat& seat);
     void end(uint32_t worker, uint16_t seat);
     void release(uint32_t worker, uint16_t seat);
 

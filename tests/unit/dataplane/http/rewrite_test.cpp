@@ -98,6 +98,21 @@ TEST(RewriteRequest, FollowsThePolicyOfEachOwnField) {
     EXPECT_EQ(forwarded_request(get_with(""), all(FieldPolicy::remove)), start + end);
 }
 
+TEST(RewriteRequest, TheSubjectOfACertificateIsOursAlone) {
+    const ParsedRequest parsed(
+        "GET / HTTP/1.1\r\nHost: a\r\nx-ssl-client-dn: CN=forged\r\nX-SSL-Client-DN: CN=too\r\n\r\n");
+    const auto forwarded = [&](std::string_view name, std::string_view subject) {
+        uint8_t out[4096];
+        const ForwardValues told{
+            .client_address = {}, .proto = {}, .request_id = {}, .subject_name = name, .subject = subject};
+        return std::string(reinterpret_cast<char*>(out), write_request(parsed.head, leave_alone, told, out));
+    };
+    EXPECT_EQ(forwarded("X-SSL-Client-DN", "CN=trader"),
+              "GET / HTTP/1.1\r\nHost: a\r\nX-SSL-Client-DN: CN=trader\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(forwarded("X-SSL-Client-DN", ""), "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_NE(forwarded("", "CN=trader").find("CN=forged"), std::string::npos) << "nobody asked for it";
+}
+
 TEST(RewriteRequest, WritesNoEmptyOwnField) {
     constexpr auto all = [](FieldPolicy policy) { return ForwardPolicy{policy, policy, policy, policy}; };
     const ParsedRequest parsed("GET / HTTP/1.0\r\nX-Forwarded-For:\r\n\r\n");

@@ -45,7 +45,7 @@ void Engine::consume_tls(Ref ref, std::span<const uint8_t> bytes) {
         if (at(ref).phase == Phase::tls_handshake && !arrived_.tls_failed) step_handshake(ref, bytes);
         return;
     }
-    if (end.reads_along != 0 && !tls_->handshakes.read_along(ref.index(), bytes, now_)) end.reads_along = 0;
+    if (end.reads_along != 0 && !tls_->handshakes.read_along(ref.index(), bytes)) end.reads_along = 0;
     consume_records(ref, bytes);
 }
 

@@ -5,11 +5,6 @@
 #include <millrace/assert.h>
 
 namespace millrace::load {
-namespace {
-
-constexpr TimeUs session_age_max_us = 60 * us_per_s;
-
-}  // namespace
 
 std::shared_ptr<const tls::Context> make_tls_context(const TlsSettings& settings, std::string& error) {
     const tls::ContextSettings made_of{
@@ -63,10 +58,10 @@ Handshakes::Progress Handshakes::finish(uint32_t index, Held& held, tls::Crypto&
     Server& server = servers_[held.server];
     const bool resumed = handshake.resumed();
     if (held.offered && !resumed) server.session.reset();
-    const bool wanted =
-        settings_.resume_share > 0 && (server.session == nullptr || now - server.since > session_age_max_us);
-    const bool waits = wanted && !take_session(server, handshake, now) && !server.read_along &&
-                       settings_.version == tls::Version::tls13;
+    const bool wanted = settings_.resume_share > 0 && server.session == nullptr;
+    if (wanted) server.session = handshake.session();
+    const bool waits =
+        wanted && server.session == nullptr && !server.read_along && settings_.version == tls::Version::tls13;
     if (waits) handshake.stay();
     if (!handshake.hand_over(crypto, slot, leftover_)) return fail(index, "the server agreed on an unknown suite");
     ++figures_.done;
@@ -74,7 +69,7 @@ Handshakes::Progress Handshakes::finish(uint32_t index, Held& held, tls::Crypto&
     figures_.duration.record(now - held.began);
     server.read_along = server.read_along || waits;
     if (!waits) held_.erase(index);
-    const bool reads_along = waits && read_along(index, {}, now);
+    const bool reads_along = waits && read_along(index, {});
     return {.state = State::done, .reads_along = reads_along, .output = output_, .leftover = leftover_};
 }
 
@@ -85,20 +80,11 @@ Handshakes::Progress Handshakes::fail(uint32_t index, const std::string& error) 
     return {.state = State::failed, .reads_along = false, .output = output_, .leftover = {}};
 }
 
-/// True when the handshake has brought another session than it began with.
-bool Handshakes::take_session(Server& server, const tls::Handshake& handshake, TimeUs now) {
-    tls::Owned<SSL_SESSION> session = handshake.session();
-    if (session == nullptr || session == server.session) return false;
-    server.session = std::move(session);
-    server.since = now;
-    return true;
-}
-
-bool Handshakes::read_along(uint32_t index, tls::Bytes records, TimeUs now) {
+bool Handshakes::read_along(uint32_t index, tls::Bytes records) {
     const Held& held = held_.at(index);
-    Server& server = servers_[held.server];
     held.handshake->read_along(records);
-    if (!take_session(server, *held.handshake, now)) return true;
+    servers_[held.server].session = held.handshake->session();
+    if (servers_[held.server].session == nullptr) return true;
     end(index);
     return false;
 }

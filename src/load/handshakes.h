@@ -6,7 +6,7 @@
 //
 // In TLS 1.3 tickets come behind the handshake. One connection to each server at a time keeps its SSL object until
 // then; all other tickets are for the record layer, which skips them. A ticket is offered again and again, until it is
-// refused or old.
+// refused.
 #pragma once
 
 #include <cstddef>
@@ -53,7 +53,7 @@ class Handshakes {
     /// Goes on with what the server sent: at first nothing. Once it is done, `slot` has the keys.
     Progress step(uint32_t index, tls::Bytes in, tls::Crypto& crypto, tls::Slot& slot, TimeUs now);
     /// False when there is no need to see more.
-    bool read_along(uint32_t index, tls::Bytes records, TimeUs now);
+    bool read_along(uint32_t index, tls::Bytes records);
     /// The connection ends, whatever became of its handshake.
     void end(uint32_t index);
 
@@ -70,12 +70,10 @@ class Handshakes {
     };
     struct Server {
         tls::Owned<SSL_SESSION> session;
-        TimeUs since = 0;
         bool read_along = false;  ///< some connection waits for its ticket
     };
 
     bool offer();
-    bool take_session(Server& server, const tls::Handshake& handshake, TimeUs now);
     Progress finish(uint32_t index, Held& held, tls::Crypto& crypto, tls::Slot& slot, TimeUs now);
     Progress fail(uint32_t index, const std::string& error);
 

@@ -111,6 +111,29 @@ TEST(LoadTlsPeer13, ALateTicketIsTaken) {
     EXPECT_EQ(run.engine().handshakes()->held(), 0u);
 }
 
+/// Two at once, which find none; then tickets have another key: the third is refused.
+TEST_P(LoadTlsPeer, ARefusedSessionIsNotOfferedAgain) {
+    PeerScene scene(GetParam(), 5);
+    scene.settings.tls->resume_share = 1;
+    scene.settings.ramp_rate = 2;
+    scene.server.on_connected = [&](TlsSession& session) {
+        session.use_ticket_key(scene.server.sessions.size() <= 2 ? 1 : 2);
+    };
+    const load::Run& run = scene.run(true);
+    EXPECT_EQ(run.engine().handshakes()->figures().done, 5u);
+    EXPECT_EQ(run.engine().handshakes()->figures().resumed, 2u);
+}
+
+/// Servers that don't wait for the client's Finished; nobody may want to hear that before his request.
+TEST(LoadTlsPeer13, WhatComesBehindTheHandshakeCounts) {
+    for (const double resume_share : {0, 1}) {
+        PeerScene scene(tls::Version::tls13, 3);
+        scene.settings.tls->resume_share = resume_share;
+        scene.server.on_connected = [](TlsSession& session) { session.write_early("early"); };
+        EXPECT_EQ(scene.run(true).figures().connections.proven_alive, 3u);
+    }
+}
+
 /// RFC 5246 §7.2.2.
 TEST(LoadTlsPeer12, NothingIsRenegotiated) {
     PeerScene scene(tls::Version::tls12);

@@ -18,12 +18,16 @@ TlsSession::TlsSession(Host& host, SocketId socket, tls::Version version) : host
     const int number = version == tls::Version::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
     SSL_CTX_set_min_proto_version(peer_.context(), number);
     SSL_CTX_set_max_proto_version(peer_.context(), number);
-    std::array<unsigned char, 80> ticket_keys{1};  // the same for all, as one server has them
-    SSL_CTX_set_tlsext_ticket_keys(peer_.context(), ticket_keys.data(), ticket_keys.size());
+    use_ticket_key(1);
     SSL_CTX_set_msg_callback(peer_.context(), on_message);
     SSL_CTX_set_msg_callback_arg(peer_.context(), this);
     SSL_CTX_set_info_callback(peer_.context(), on_info);
     SSL_set_app_data(ssl(), this);
+}
+
+void TlsSession::use_ticket_key(unsigned char key) {
+    std::array<unsigned char, 80> keys{key};
+    SSL_CTX_set_tlsext_ticket_keys(peer_.context(), keys.data(), keys.size());
 }
 
 void TlsSession::on_message(int written, int, int type, const void* bytes, size_t, SSL*, void* self) {
@@ -38,6 +42,7 @@ void TlsSession::on_info(const SSL* ssl, int where, int value) {
 
 void TlsSession::take(std::span<const uint8_t> bytes) {
     peer_.take(bytes);
+    say_early();
     if (peer_.step()) {
         const std::string text = peer_.read();
         if (!upgraded) {
@@ -56,6 +61,15 @@ void TlsSession::take(std::span<const uint8_t> bytes) {
         }
     }
     flush();
+}
+
+void TlsSession::say_early() {
+    if (early_.empty()) return;
+    size_t length = 0;
+    char nothing[1];
+    EXPECT_EQ(SSL_read_early_data(ssl(), nothing, sizeof nothing, &length), SSL_READ_EARLY_DATA_FINISH);
+    EXPECT_EQ(SSL_write_early_data(ssl(), early_.data(), early_.size(), &length), 1);
+    early_.clear();
 }
 
 void TlsSession::read_request() {

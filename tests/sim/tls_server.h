@@ -23,6 +23,10 @@ class TlsSession {
     void write(std::string_view text);
     /// Sends what OpenSSL has put out, with `change` done to it.
     void flush(const std::function<void(tls::Buffer&)>& change = {});
+    /// Tickets are sealed and opened with it; one server has the same for all.
+    void use_ticket_key(unsigned char key);
+    /// In TLS 1.3: says it at once behind the handshake's first flight, before the client's Finished.
+    void write_early(std::string_view text) { early_ = text; }
     SSL* ssl() { return peer_.ssl(); }
 
     bool upgraded = false, fin = false;
@@ -30,6 +34,7 @@ class TlsSession {
     int alert = -1;       ///< the client's latest
 
   private:
+    void say_early();
     void read_request();
     static void on_message(int written, int version, int type, const void* bytes, size_t length, SSL* ssl, void* self);
     static void on_info(const SSL* ssl, int where, int value);
@@ -37,7 +42,7 @@ class TlsSession {
     Host& host_;
     SocketId socket_;
     tls::Peer peer_{true};
-    std::string head_;
+    std::string head_, early_;
     load::ReaderState reader_{};
 };
 

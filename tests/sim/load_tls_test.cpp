@@ -29,8 +29,9 @@ uint64_t of_balancer(LoadScene& scene, Counter TlsStats::*counter) {
     return (scene.balancer->stats().worker.tls.*counter).load();
 }
 
-/// Once the run is over, no key of any connection is left.
-void expect_no_keys(LoadScene& scene) {
+/// Once the run is over, no chunk and no key of any connection is left.
+void expect_nothing_left(LoadScene& scene) {
+    EXPECT_EQ(scene.node->run().engine().bytes_under_way(), 0u);
     ASSERT_FALSE(scene.node->run().tables().tls_ends.empty());
     for (const load::TlsEnd& end : scene.node->run().tables().tls_ends) {
         const auto* bytes = reinterpret_cast<const uint8_t*>(&end);
@@ -53,7 +54,7 @@ TEST_P(LoadTls, IdleConnectionsAreAllProvenAlive) {
     EXPECT_GE(handshakes(run).duration.percentile(0), tls13 ? 200u : 400u);  // one round trip, or two
     EXPECT_EQ(of_balancer(scene, tls13 ? &TlsStats::handshakes_tls13 : &TlsStats::handshakes_tls12), 60u);
     EXPECT_EQ(of_balancer(scene, &TlsStats::bad_records), 0u);
-    expect_no_keys(scene);
+    expect_nothing_left(scene);
 }
 
 TEST_P(LoadTls, AnIdleConnectionHoldsNoMemoryButItsRecordAndItsKeys) {
@@ -65,7 +66,7 @@ TEST_P(LoadTls, AnIdleConnectionHoldsNoMemoryButItsRecordAndItsKeys) {
     scene.before_event = [&](TimeUs now) {
         const load::Figures& figures = scene.node->run().figures();
         if (figures.work_began != 0 && now < figures.work_began + 5 * us_per_s)
-            held = scene.node->run().engine().bytes_under_way();
+            held = scene.node->run().engine().bytes_under_way() + scene.node->run().engine().handshakes()->held();
     };
     scene.run();
     EXPECT_EQ(held, 0u);
@@ -80,6 +81,7 @@ TEST_P(LoadTls, EchoOfAllSizes) {
     const load::Run& run = scene.run();
     EXPECT_GT(run.figures().requests_answered, 1000u);
     EXPECT_EQ(of_balancer(scene, &TlsStats::bad_records), 0u);
+    expect_nothing_left(scene);
 }
 
 TEST_P(LoadTls, BulkBothWaysInLargeRecords) {
@@ -90,6 +92,7 @@ TEST_P(LoadTls, BulkBothWaysInLargeRecords) {
     const load::Run& run = scene.run();
     EXPECT_GT(run.figures().bulk_arrived, 20u);
     EXPECT_EQ(run.messages().bytes, run.figures().bulk_arrived * 50'000);
+    expect_nothing_left(scene);
 }
 
 TEST_P(LoadTls, PushesReachEverybody) {
@@ -109,7 +112,7 @@ TEST_P(LoadTls, AStormClosesInOrder) {
     EXPECT_EQ(run.figures().sessions, handshakes(run).done);
     EXPECT_EQ(handshakes(run).resumed, 0u);
     EXPECT_EQ(of_balancer(scene, &TlsStats::truncated), 0u);
-    expect_no_keys(scene);
+    expect_nothing_left(scene);
 }
 
 TEST_P(LoadTls, EveryHandshakeButTheFirstIsResumed) {
@@ -165,7 +168,7 @@ TEST_P(LoadTls, AServerThatIsNotTrustedIsToldOf) {
         EXPECT_EQ(handshakes(run).failed, 60u);
         EXPECT_EQ(run.figures().connections.failed, 60u);
         EXPECT_NE(load::summary(run).find("certificate verify failed"), std::string::npos) << load::summary(run);
-        expect_no_keys(scene);
+        expect_nothing_left(scene);
     }
 }
 

@@ -92,8 +92,11 @@ bool Handshakes::read_along(uint32_t index, tls::Bytes records) {
 void Handshakes::end(uint32_t index) {
     const auto found = held_.find(index);
     if (found == held_.end()) return;
-    // Only one that is done reads along.
-    if (found->second.handshake->state() == State::done) servers_[found->second.server].read_along = false;
+    if (found->second.handshake->state() == State::under_way) {
+        fail(index, "the connection ended");
+        return;
+    }
+    servers_[found->second.server].read_along = false;
     held_.erase(found);
 }
 

@@ -41,12 +41,13 @@ class Handshakes {
     /// With as many servers as Settings::targets has. make_tls_context() must take the settings.
     Handshakes(const TlsSettings& settings, size_t servers);
 
+    /// Valid until the next call.
     struct Progress {
         State state;
         bool reads_along;     ///< with done: read_along() is to see what comes
         tls::Bytes output;    ///< for the server
         tls::Bytes leftover;  ///< with done: what came behind the handshake
-    };                        // valid until the next call
+    };
 
     /// For the connection `index` with a server, by its place among Settings::targets.
     void begin(uint32_t index, size_t server, TimeUs now);
@@ -54,7 +55,7 @@ class Handshakes {
     Progress step(uint32_t index, tls::Bytes in, tls::Crypto& crypto, tls::Slot& slot, TimeUs now);
     /// False when there is no need to see more.
     bool read_along(uint32_t index, tls::Bytes records);
-    /// The connection ends, whatever became of its handshake.
+    /// The connection ends; a handshake that is under way has failed.
     void end(uint32_t index);
 
     const HandshakeFigures& figures() const { return figures_; }

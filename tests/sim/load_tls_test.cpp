@@ -181,6 +181,14 @@ TEST_P(LoadTls, AServerWithoutTlsIsToldOf) {
     EXPECT_EQ(handshakes(run).done, 0u);
 }
 
+TEST_P(LoadTls, HandshakesThatAreNotAnsweredHaveFailed) {
+    LoadScene scene(WorkloadKind::idle);
+    use_tls(scene);
+    scene.before_event = [&](TimeUs) { scene.balancer->run_crypto(false); };
+    EXPECT_EQ(handshakes(scene.run(false)).failed, 60u);
+    expect_nothing_left(scene);
+}
+
 TEST_P(LoadTls, TheResultTellsOfHandshakes) {
     LoadScene scene(WorkloadKind::idle);
     use_tls(scene);

@@ -52,7 +52,7 @@ class Handshake {
     // A client's, for a later resumption. In TLS 1.3 the ticket comes behind the handshake (RFC 8446 §4.6.1): who wants
     // it has the SSL object stay, and shows it what comes, which the record layer opens all the same.
 
-    /// The session as it is now; null when it can't be resumed.
+    /// The session as it is now, null when it can't be resumed. Not behind hand_over() without stay().
     Owned<SSL_SESSION> session() const;
     /// Before hand_over(): the SSL object stays.
     void stay() { stays_ = true; }

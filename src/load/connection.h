@@ -2,6 +2,7 @@
 // one but its flow table entry: no heap, no chunk, no timer entry. Lies in the pool of its role (tables.h).
 //
 //   client:  connecting ──SYN-ACK──► upgrading ──101──► open ──close()──► closing      server: begins in upgrading
+//                 └─► tls_handshake ──┘ with TLS
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ namespace millrace::load {
 
 enum class Role : uint8_t { client, server };
 
-enum class Phase : uint8_t { none, connecting, upgrading, open, closing };
+enum class Phase : uint8_t { none, connecting, tls_handshake, upgrading, open, closing };
 
 enum ConnectionFlag : uint8_t {
     flag_ready = 0x01,      ///< stands in the queue of those to flush

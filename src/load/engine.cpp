@@ -17,7 +17,8 @@ constexpr uint32_t window_bytes = 4u << 20;
 }  // namespace
 
 void Engine::Arrived::clear() {
-    upgraded = broken = plain = close = false;
+    upgraded = broken = plain = close = tls_begins = tls_failed = false;
+    tls_output.clear();
     messages.clear();
     pongs.clear();
 }
@@ -42,6 +43,7 @@ Engine::Engine(const Settings& settings, const config::RuntimeConfig& config, ne
     tcp_options_.restart_after_idle = false;
     tcp_options_.syn_retries = 4;
     ip_.set_config(config, true);
+    if (settings.client && settings.tls) tls_ = std::make_unique<TlsUnit>(*settings.tls, targets_.size());
     write_request_template(settings);
 }
 
@@ -102,22 +104,27 @@ void Engine::segment_for(Ref ref, const wire::TcpSegment& segment) {
     Connection& connection = at(ref);
     arrived_.clear();
     const tcp::Events events =
-        tcp::receive(context(), connection.endpoint(), segment,
-                     [&](std::span<const uint8_t> bytes) { return consume(connection, ref.role(), bytes); });
+        tcp::receive(context(), connection.endpoint(), segment, [&](std::span<const uint8_t> bytes) {
+            if (has_tls(ref))
+                consume_tls(ref, bytes);
+            else
+                consume(connection, ref.role(), bytes);
+            return bytes.size();
+        });
     if (events.has(tcp::event_established) && ref.role() == Role::client) {
-        connection.phase = Phase::upgrading;
-        send_request(ref);
+        if (has_tls(ref))
+            begin_handshake(ref);
+        else
+            begin_upgrade(ref);
     }
     if (events.consumed != 0) act(ref);
     on_events(ref, events);
     mark_ready(ref);
 }
 
-size_t Engine::consume(Connection& connection, Role role, std::span<const uint8_t> bytes) {
-    const size_t all = bytes.size();
+void Engine::consume(Connection& connection, Role role, std::span<const uint8_t> bytes) {
     if (connection.phase == Phase::upgrading) bytes = bytes.subspan(take_head(connection, role, bytes));
     if (connection.phase == Phase::open && !bytes.empty() && !arrived_.broken) read(connection, role, bytes);
-    return all;
 }
 
 /// Keeps the reader's state in a chunk while a part of a frame has come.
@@ -157,6 +164,12 @@ void Engine::read(Connection& connection, Role role, std::span<const uint8_t> by
 
 /// What the segment brought, now that TCP is done with it.
 void Engine::act(Ref ref) {
+    if (has_tls(ref)) act_on_handshake(ref);
+    act_on_messages(ref);
+    if (has_tls(ref)) act_on_verdict(ref);
+}
+
+void Engine::act_on_messages(Ref ref) {
     Connection& connection = at(ref);
     if (arrived_.plain) {
         static constexpr char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
@@ -183,7 +196,7 @@ void Engine::act(Ref ref) {
     if (arrived_.close && connection.phase == Phase::open) {
         send_frame(ref, ws::Opcode::close, {});
         tell_end(ref, End::peer_closed);
-        tcp::shutdown_send(context(), connection.endpoint());
+        finish_sending(ref);
     }
 }
 
@@ -204,11 +217,17 @@ bool Engine::send(Ref ref, Kind kind, uint32_t length, TimeUs sent_us, uint64_t 
     ws::MaskingKey mask;
     std::memcpy(mask.bytes, &message.check, sizeof mask.bytes);
     const size_t bytes = write_message(message, ref.role() == Role::client ? &mask : nullptr, scratch_);
-    if (tcp::send(context(), connection.endpoint(), std::span(scratch_).first(bytes)) != bytes) return false;
+    if (send_bytes(ref, std::span(scratch_).first(bytes)) != bytes) return false;
     ++connection.sent;
     ledger_.note_sent();
     mark_ready(ref);
     return true;
+}
+
+/// Returns how many were taken: all, unless memory is short.
+size_t Engine::send_bytes(Ref ref, std::span<const uint8_t> bytes) {
+    if (has_tls(ref)) return send_records(ref, bytes);
+    return tcp::send(context(), at(ref).endpoint(), bytes);
 }
 
 void Engine::send_frame(Ref ref, ws::Opcode opcode, std::span<const uint8_t> payload) {
@@ -219,7 +238,7 @@ void Engine::send_frame(Ref ref, ws::Opcode opcode, std::span<const uint8_t> pay
     std::ranges::copy(payload, scratch_.begin() + static_cast<std::ptrdiff_t>(header));
     const std::span<uint8_t> frame = std::span(scratch_).first(header + payload.size());
     if (masked) ws::apply_mask(mask, 0, frame.subspan(header));
-    tcp::send(context(), at(ref).endpoint(), frame);
+    send_bytes(ref, frame);
 }
 
 }  // namespace millrace::load

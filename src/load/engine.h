@@ -6,6 +6,7 @@
 //   engine.cpp          segments in: which connection they belong to, and what they bring
 //   engine_open.cpp     new connections, handshakes, TIME_WAIT
 //   engine_upgrade.cpp  requests and answers
+//   engine_tls.cpp      between TCP and what the clients say, with TLS: handshakes, records, alerts
 //   engine_flush.cpp    segments out, timers, ends
 //
 // Sans-I/O: frames come as bytes and leave through net::IpLayer, time is an argument. One instance, one thread.
@@ -13,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +30,7 @@
 #include "load/message_reader.h"
 #include "load/settings.h"
 #include "load/tables.h"
+#include "load/tls_unit.h"
 
 namespace millrace::load {
 
@@ -39,6 +42,7 @@ enum class End : uint8_t {
     reset,        ///< by the peer
     peer_closed,  ///< by the peer, in order
     bad_answer,   ///< what came is no upgrade, or no WebSocket
+    tls_failed,   ///< no TLS was agreed on, or what came is none
 };
 
 /// Whom the engine tells what happens. Called within receive() and poll(); every call may use the engine.
@@ -93,6 +97,8 @@ class Engine {
     const tcp::Counters& tcp_counters() const { return tcp_counters_; }
     const net::IpLayer& ip() const { return ip_; }
     uint16_t last_status() const { return last_status_; }  ///< of an answer that was no 101
+    /// Null without TLS.
+    const Handshakes* handshakes() const { return tls_ == nullptr ? nullptr : &tls_->handshakes; }
 
   private:
     static constexpr uint32_t ready_max = 256;
@@ -106,6 +112,9 @@ class Engine {
         bool broken = false;
         bool plain = false;  ///< server: a request that is no upgrade
         bool close = false;  ///< a close frame
+        bool tls_begins = false;
+        bool tls_failed = false;
+        std::vector<uint8_t> tls_output;  ///< of the handshake
         http::AcceptKey accept{};
         std::vector<Message> messages;
         std::vector<Pong> pongs;
@@ -127,9 +136,11 @@ class Engine {
     void on_frame(const net::InboundFrame& frame, uint32_t hash);
     void on_segment(const wire::TcpSegment& segment, uint32_t hash);
     void segment_for(Ref ref, const wire::TcpSegment& segment);
-    size_t consume(Connection& connection, Role role, std::span<const uint8_t> bytes);
+    void consume(Connection& connection, Role role, std::span<const uint8_t> bytes);
     void read(Connection& connection, Role role, std::span<const uint8_t> bytes);
     void act(Ref ref);
+    void act_on_messages(Ref ref);
+    size_t send_bytes(Ref ref, std::span<const uint8_t> bytes);
     void send_frame(Ref ref, ws::Opcode opcode, std::span<const uint8_t> payload);
 
     // engine_open.cpp
@@ -140,12 +151,30 @@ class Engine {
 
     // engine_upgrade.cpp
     void write_request_template(const Settings& settings);
-    void send_request(Ref ref);
+    void begin_upgrade(Ref ref);
     void send_answer(Ref ref);
     size_t take_head(Connection& connection, Role role, std::span<const uint8_t> bytes);
     void on_head(Connection& connection, Role role, std::span<const uint8_t> head);
     void on_request(Connection& connection, std::span<const uint8_t> head);
     void on_response(Connection& connection, std::span<const uint8_t> head);
+
+    // engine_tls.cpp
+    bool has_tls(Ref ref) const { return tls_ != nullptr && ref.role() == Role::client; }
+    TlsEnd& tls_end(Ref ref) { return tables_.tls_ends[ref.index()]; }
+    void begin_handshake(Ref ref);
+    void consume_tls(Ref ref, std::span<const uint8_t> bytes);
+    void step_handshake(Ref ref, std::span<const uint8_t> bytes);
+    void consume_records(Ref ref, std::span<const uint8_t> bytes);
+    size_t take_record(Ref ref, std::span<const uint8_t> bytes);
+    size_t keep_raw(TlsEnd& end, std::span<const uint8_t> bytes, size_t whole);
+    void free_raw(TlsEnd& end);
+    void open_record(Ref ref, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
+    void act_on_handshake(Ref ref);
+    void act_on_verdict(Ref ref);
+    bool send_sealed(Ref ref, size_t payload_bytes, tcp::FunctionRef<size_t(uint8_t* out)> seal);
+    void send_alert(Ref ref, tls::Alert alert);
+    size_t send_records(Ref ref, std::span<const uint8_t> bytes);
+    void end_tls(Ref ref);
 
     // engine_flush.cpp
     void mark_ready(Ref ref);
@@ -157,6 +186,7 @@ class Engine {
     void sweep();
     void unpark();
     void tell_end(Ref ref, End end);
+    void finish_sending(Ref ref);
     void abort(Ref ref);
     void finish(Ref ref);
 
@@ -185,6 +215,7 @@ class Engine {
     size_t request_id_at_ = 0;
     http::AcceptKey accept_;  // what the 101 must say
     Arrived arrived_;
+    std::unique_ptr<TlsUnit> tls_;  // null without TLS
     wire::ParsedFrame parsed_;
     std::vector<uint8_t> scratch_;  // one frame
 };

@@ -120,11 +120,10 @@ void Engine::on_timer(Ref ref, uint32_t generation) {
 }
 
 void Engine::on_events(Ref ref, const tcp::Events& events) {
-    Connection& connection = at(ref);
     if (events.acked != 0) observer_.on_acknowledged(ref);
     if (events.has(tcp::event_peer_fin)) {
         tell_end(ref, End::peer_closed);
-        tcp::shutdown_send(context(), connection.endpoint());
+        finish_sending(ref);
     }
     if (events.has(tcp::event_refused)) tell_end(ref, End::refused);
     if (events.has(tcp::event_reset)) tell_end(ref, End::reset);
@@ -163,8 +162,15 @@ void Engine::close(Ref ref, bool by_reset) {
     if (connection.phase == Phase::closing || connection.phase == Phase::none) return;
     connection.phase = Phase::closing;
     if (by_reset) return abort(ref);
-    tcp::shutdown_send(context(), connection.endpoint());
+    finish_sending(ref);
     mark_ready(ref);
+}
+
+/// A FIN behind everything that was sent, and with TLS a close_notify before it.
+void Engine::finish_sending(Ref ref) {
+    if (has_tls(ref) && tls_end(ref).established() && (tls_end(ref).slot.flags & tls::close_notify_sent) == 0)
+        send_alert(ref, tls::Alert::close_notify);
+    tcp::shutdown_send(context(), at(ref).endpoint());
 }
 
 void Engine::abort(Ref ref) {
@@ -196,6 +202,7 @@ void Engine::finish(Ref ref) {
     tables_.flows.erase(hash, ref.value);
     tcp::release(context(), connection.endpoint());
     if (connection.partial != store::no_chunk) tables_.chunks.free(connection.partial);
+    if (has_tls(ref)) end_tls(ref);
     pool(ref.role()).free(ref.index());
 }
 

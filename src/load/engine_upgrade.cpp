@@ -45,10 +45,11 @@ void Engine::write_request_template(const Settings& settings) {
     accept_ = http::accept_key(key);
 }
 
-void Engine::send_request(Ref ref) {
+void Engine::begin_upgrade(Ref ref) {
     Connection& connection = at(ref);
+    connection.phase = Phase::upgrading;
     write_id(request_.data() + request_id_at_, connection.id, connection.has(flag_transient));
-    tcp::send(context(), connection.endpoint(), {reinterpret_cast<const uint8_t*>(request_.data()), request_.size()});
+    send_bytes(ref, {reinterpret_cast<const uint8_t*>(request_.data()), request_.size()});
 }
 
 void Engine::send_answer(Ref ref) {

@@ -3,9 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <map>
 
 #include "load/addresses.h"
+#include "load/handshakes.h"
 
 namespace millrace::load {
 namespace {
@@ -20,6 +23,9 @@ struct Texts {
     std::vector<std::string> targets;
     std::string size;
     std::string close = "fin";
+    std::string tls_version, tls_ca;
+    TlsSettings tls;
+    bool tls_insecure = false;
 };
 
 [[noreturn]] void refuse(const std::string& reason) {
@@ -75,6 +81,24 @@ void parse_ports(const std::string& text, Settings& settings) {
     settings.server_port_high = static_cast<uint16_t>(high);
 }
 
+/// TLS is the clients', and certificates are verified unless that is refused in so many words.
+std::optional<TlsSettings> parse_tls(const Texts& texts, bool client) {
+    if (texts.tls_version.empty()) return std::nullopt;
+    if (!client) refuse("--tls is for clients, and --role server has none: servers are spoken to without TLS");
+    if (!texts.tls_insecure && texts.tls_ca.empty())
+        refuse("--tls needs either --tls-ca FILE, with who signs the certificate, or --tls-insecure to take any");
+    TlsSettings tls = texts.tls;
+    if (parse_ip_address(tls.name)) refuse("--tls-name '" + tls.name + "' is an address; a host's name is needed");
+    tls.version = texts.tls_version == "1.2" ? tls::Version::tls12 : tls::Version::tls13;
+    if (texts.tls_insecure) return tls;
+    std::ifstream file(texts.tls_ca);
+    tls.ca_pem.assign(std::istreambuf_iterator<char>(file), {});
+    if (!file || tls.ca_pem.empty()) refuse("--tls-ca " + texts.tls_ca + ": cannot be read, or is empty");
+    std::string error;
+    if (make_tls_context(tls, error) == nullptr) refuse("--tls-ca " + texts.tls_ca + ": " + error);
+    return tls;
+}
+
 void make_sense(const Texts& texts, Settings& settings) {
     settings.client = texts.role != "server";
     settings.server = texts.role != "client";
@@ -96,6 +120,7 @@ void make_sense(const Texts& texts, Settings& settings) {
         if (!target) refuse("--target '" + text + "': write ADDRESS:PORT, as 198.18.0.1:80 or [2001:db8::1]:80");
         settings.targets.push_back(*target);
     }
+    settings.tls = parse_tls(texts, settings.client);
     std::string error;
     const char* usual = settings.workload == WorkloadKind::bulk ? "65536" : "128";
     const auto sizes = Sizes::parse(texts.size.empty() ? usual : texts.size, error);
@@ -127,6 +152,22 @@ void add_networks(CLI::App& app, Texts& texts, Settings& settings) {
         ->allow_extra_args(false);
     app.add_option("--host", settings.host, "Host of the requests")->capture_default_str();
     app.add_option("--path", settings.path, "Path of the requests")->capture_default_str();
+}
+
+void add_tls(CLI::App& app, Texts& texts) {
+    CLI::Option* tls = app.add_option("--tls", texts.tls_version, "Clients speak TLS of this version, 1.2 or 1.3")
+                           ->check(CLI::IsMember({"1.2", "1.3"}));
+    CLI::Option* ca = app.add_option("--tls-ca", texts.tls_ca, "PEM file of who signs the server's certificate")
+                          ->check(CLI::ExistingFile)
+                          ->needs(tls);
+    app.add_flag("--tls-insecure", texts.tls_insecure, "Take any certificate")->needs(tls)->excludes(ca);
+    app.add_option("--tls-name", texts.tls.name, "The server's name: sent as SNI, and asked of its certificate")
+        ->needs(tls);
+    app.add_option("--tls-resume", texts.tls.resume_share,
+                   "Share of the handshakes, 0 to 1, that offer the session of an earlier one with that server")
+        ->check(CLI::Range(0.0, 1.0))
+        ->needs(tls)
+        ->capture_default_str();
 }
 
 void add_work(CLI::App& app, Texts& texts, Settings& settings) {
@@ -166,6 +207,7 @@ Options parse_options(int argc, char** argv) {
         ->required()
         ->transform(CLI::CheckedTransformer(workloads));
     add_networks(app, texts, options.settings);
+    add_tls(app, texts);
     add_work(app, texts, options.settings);
     app.add_option("--core", options.settings.core, "The core that it polls on")->capture_default_str();
     app.add_flag("--huge-pages", options.settings.huge_pages, "Use huge pages; those of the frames must be reserved");

@@ -83,6 +83,21 @@ std::string latency_line(const char* what, const Histogram& h) {
                 wide(h.percentile(99.99)), wide(h.max()));
 }
 
+/// The ends of clients hold their keys, too.
+size_t record_bytes(const Run& run) {
+    return sizeof(Connection) + (run.engine().handshakes() == nullptr ? 0 : sizeof(TlsEnd));
+}
+
+std::string handshake_lines(const HandshakeFigures& h) {
+    std::string text = line("handshakes   %llu done, %llu of them resumed; %llu failed%s%s", wide(h.done),
+                            wide(h.resumed), wide(h.failed), h.failed == 0 ? "" : ", the latest by: ", h.error.c_str());
+    return text + latency_line("handshake", h.duration);
+}
+
+Json handshake_object(const HandshakeFigures& h) {
+    return {{"done", h.done}, {"resumed", h.resumed}, {"failed", h.failed}, {"us", percentiles(h.duration)}};
+}
+
 const char* role_name(const Settings& settings) {
     return settings.both() ? "both" : settings.client ? "client" : "server";
 }
@@ -106,6 +121,7 @@ std::string summary(const Run& run) {
     text += line("connections  %llu asked, %llu upgraded, %llu failed, %llu closed by the peer, %llu proven alive",
                  wide(c.asked), wide(c.upgraded), wide(c.failed), wide(c.closed_by_peer), wide(c.proven_alive));
     text += latency_line("connecting", f.connect);
+    if (const Handshakes* handshakes = run.engine().handshakes()) text += handshake_lines(handshakes->figures());
     text += line(
         "messages     %llu sent, %llu received; %llu lost, %llu duplicated, %llu reordered, %llu corrupted, "
         "%llu crossed",
@@ -129,7 +145,7 @@ std::string json_object(const Run& run) {
     const ConnectionCounts& c = f.connections;
     const Generator g = generator_of(run);
     const double seconds = seconds_of(run);
-    const Json object = {
+    Json object = {
         {"workload", name(run.settings().workload)},
         {"role", role_name(run.settings())},
         {"connections",
@@ -159,8 +175,10 @@ std::string json_object(const Run& run) {
           {"device_share", rounded(g.device_share, 1e4)},
           {"bytes_per_connection",
            rounded(ratio(static_cast<double>(f.connection_bytes), static_cast<double>(f.ends)), 10)},
-          {"connection_record_bytes", sizeof(Connection)}}},
+          {"connection_record_bytes", record_bytes(run)}}},
     };
+    if (const Handshakes* handshakes = run.engine().handshakes())
+        object["tls_handshakes"] = handshake_object(handshakes->figures());
     return object.dump();
 }
 

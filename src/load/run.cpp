@@ -20,6 +20,7 @@ TableLimits limits_of(const Settings& settings) {
             .servers = settings.server ? settings.connections + spare_records : 0,
             .chunk_bytes = settings.chunk_bytes,
             .time_wait = churns ? 1u << 20 : 1u << 16,
+            .tls = settings.client && settings.tls,
             .huge_pages = settings.huge_pages};
 }
 
@@ -247,7 +248,7 @@ void Run::on_end(Ref ref, End end) {
     const Phase phase = connection.phase;
     if (ref.role() == Role::server) {
         if (connection.id != no_id && phase != Phase::upgrading && servers_open_ > 0) --servers_open_;
-    } else if (phase == Phase::connecting || phase == Phase::upgrading) {
+    } else if (phase != Phase::open && phase != Phase::closing) {
         --opening_;
         if (stage_ != Stage::close) ++figures_.connections.failed;
     } else if (end != End::closed && stage_ != Stage::close) {

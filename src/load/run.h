@@ -69,6 +69,8 @@ class Run final : public Observer, public net::FrameConsumer {
     const Figures& figures() const { return figures_; }
     const MessageCounts& messages() const { return messages_; }
     Engine& engine() { return engine_; }
+    const Engine& engine() const { return engine_; }
+    const Tables& tables() const { return tables_; }
 
     // For workloads.
     Figures& figures() { return figures_; }

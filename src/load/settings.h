@@ -10,6 +10,7 @@
 #include <millrace/config_rules.h>
 
 #include "load/sizes.h"
+#include "tls/record/suite.h"
 
 namespace millrace::load {
 
@@ -33,6 +34,14 @@ struct Target {
     uint16_t port;
 };
 
+/// TLS of the clients' connections.
+struct TlsSettings {
+    tls::Version version = tls::Version::tls13;
+    double resume_share = 0;  ///< of the handshakes: so many offer the session of an earlier one
+    std::string name;         ///< sent as SNI, and what certificates must be for; empty: neither
+    std::string ca_pem;       ///< whose certificates are trusted; empty: any is
+};
+
 struct Settings {
     WorkloadKind workload = WorkloadKind::idle;
     bool client = true;
@@ -42,6 +51,7 @@ struct Settings {
     PoolSettings clients, servers;
     uint16_t server_port_low = 9000, server_port_high = 9000;
     std::vector<Target> targets;
+    std::optional<TlsSettings> tls;
     std::string host = "millrace.load";
     std::string path = "/";
     uint32_t connections = 1000;

@@ -53,12 +53,14 @@ Tables::Tables(const TableLimits& limits, uint64_t seed, TimeUs now)
       half_open(memory.records<tcp::HalfOpen>(limits.half_open)),
       time_wait(memory.records<tcp::TimeWait>(limits.time_wait)),
       ready(clients.capacity() + servers.capacity() + 1),
-      parked(clients.capacity() + servers.capacity() + 1) {}
+      parked(clients.capacity() + servers.capacity() + 1) {
+    if (limits.tls) tls_ends = memory.records<TlsEnd>(clients.capacity());
+}
 
 uint64_t Tables::connection_bytes() const {
     const uint64_t records = uint64_t{clients.high_water()} + servers.high_water();
     return records * sizeof(Connection) + flows.bytes_in_use() + wheel.bytes_in_use() +
-           uint64_t{ready_most} * sizeof(uint32_t);
+           uint64_t{ready_most} * sizeof(uint32_t) + (tls_ends.empty() ? 0 : clients.high_water() * sizeof(TlsEnd));
 }
 
 }  // namespace millrace::load

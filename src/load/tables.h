@@ -18,6 +18,7 @@
 #include "dataplane/tcp/secrets.h"
 #include "dataplane/tcp/time_wait.h"
 #include "load/connection.h"
+#include "load/tls_end.h"
 
 namespace millrace::load {
 
@@ -48,6 +49,7 @@ struct TableLimits {
     uint64_t chunk_bytes;
     uint32_t half_open = 65536;  ///< a power of two
     uint32_t time_wait = 65536;  ///< a power of two
+    bool tls = false;
     bool huge_pages = false;
 };
 
@@ -61,7 +63,7 @@ struct Tables {
         return static_cast<uint32_t>(millrace::flow_hash(flow_key, peer, local, peer_port, local_port));
     }
 
-    /// What the connections cost, without the chunks: records up to the highest ever used, flows, timers, queue.
+    /// What the connections cost, without the chunks: records up to the highest ever used, flows, timers, queue, keys.
     uint64_t connection_bytes() const;
 
     Memory memory;
@@ -76,6 +78,7 @@ struct Tables {
     store::IndexQueue ready;   ///< connections to flush
     store::IndexQueue parked;  ///< connections that wait for a neighbour
     uint32_t ready_most = 0;
+    std::span<TlsEnd> tls_ends;  ///< as many as clients; none without TLS
 };
 
 }  // namespace millrace::load

@@ -50,10 +50,12 @@ Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSett
             SSL_set_tlsext_host_name(ssl_.get(), settings.server_name.c_str());
             SSL_set1_host(ssl_.get(), settings.server_name.c_str());
         }
+        if (settings.session != nullptr) SSL_set_session(ssl_.get(), settings.session);
     }
 }
 
 Handshake::~Handshake() {
+    if (stays_) end();
     OPENSSL_cleanse(&client_secret_, sizeof client_secret_);
     OPENSSL_cleanse(&server_secret_, sizeof server_secret_);
 }
@@ -162,9 +164,29 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
     }
     const Bytes rest = pending(in_);
     leftover.assign(rest.begin(), rest.end());
-    SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else the session can't be resumed
-    ssl_.reset();
+    if (!stays_) end();
     return true;
+}
+
+void Handshake::end() {
+    if (ssl_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else nobody can resume it
+    ssl_.reset();
+}
+
+Owned<SSL_SESSION> Handshake::session() const {
+    Owned<SSL_SESSION> session(SSL_get1_session(ssl_.get()));
+    if (session && SSL_SESSION_is_resumable(session.get()) != 1) session.reset();
+    return session;
+}
+
+/// The leftover is still in the BIO. What OpenSSL would answer is not sent: the record layer does that.
+void Handshake::read_along(Bytes records) {
+    std::array<uint8_t, 4096> forgotten;
+    ERR_clear_error();
+    BIO_write(in_, records.data(), static_cast<int>(records.size()));
+    while (SSL_read(ssl_.get(), forgotten.data(), forgotten.size()) > 0) continue;
+    BIO_reset(out_);
+    OPENSSL_cleanse(forgotten.data(), forgotten.size());
 }
 
 /// False without both secrets: a context without the callbacks must not end in keys that anybody can compute.

@@ -24,6 +24,7 @@ namespace millrace::tls {
 struct HandshakeSettings {
     /// a client's: sent as SNI, and what the server's certificate must be for; may be empty
     std::string server_name = {};
+    SSL_SESSION* session = nullptr;       ///< a client's: of an earlier handshake with this server, to be resumed
     size_t bytes_max = size_t{64} << 10;  ///< that the peer may send until it is done
 };
 
@@ -49,6 +50,16 @@ class Handshake {
     /// The object is of no further use, and a later resumption stays possible.
     bool hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& leftover);
 
+    // A client's, for a later resumption. In TLS 1.3 the ticket comes behind the handshake (RFC 8446 §4.6.1): who wants
+    // it has the SSL object stay, and shows it what comes, which the record layer opens all the same.
+
+    /// The session as it is now, null when it can't be resumed. Not behind hand_over() without stay().
+    Owned<SSL_SESSION> session() const;
+    /// Before hand_over(): the SSL object stays.
+    void stay() { stays_ = true; }
+    /// After it: reads what came behind the leftover, and forgets all but tickets.
+    void read_along(Bytes records);
+
     // Once done, and until it is handed over:
     Version version() const;
     std::string_view cipher() const;    ///< OpenSSL's name
@@ -67,6 +78,7 @@ class Handshake {
     static void on_message(int written, int version, int type, const void* bytes, size_t length, SSL* ssl, void* self);
     void take_secret(std::string_view line);
     void take_output(std::vector<uint8_t>& out);
+    void end();
     void note_explicit_nonce(Bytes records);
     bool suite(Suite& suite) const;
     bool hand_over_tls13(Crypto& crypto, Slot& slot) const;
@@ -78,6 +90,7 @@ class Handshake {
     BIO* in_;  // the SSL object's own
     BIO* out_;
     bool is_server_;
+    bool stays_ = false;
     State state_ = State::under_way;
     size_t bytes_left_;
     std::string error_;

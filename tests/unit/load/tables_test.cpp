@@ -26,6 +26,16 @@ TEST(Tables, AnIdleConnectionCostsAtMost160Bytes) {
     }
 }
 
+TEST(Tables, OnlyWithTlsAClientHasKeys) {
+    Tables plain({.clients = 10, .servers = 10, .chunk_bytes = 1 << 20}, 1, 0);
+    Tables tls({.clients = 10, .servers = 10, .chunk_bytes = 1 << 20, .tls = true}, 1, 0);
+    EXPECT_TRUE(plain.tls_ends.empty());
+    EXPECT_EQ(tls.tls_ends.size(), tls.clients.capacity());
+    for (Tables* tables : {&plain, &tls})
+        for (const Role role : {Role::client, Role::server}) tables->pool(role).allocate();
+    EXPECT_EQ(tls.connection_bytes() - plain.connection_bytes(), sizeof(TlsEnd));
+}
+
 TEST(Tables, ARefNamesItsConnectionInEitherPool) {
     Tables tables({.clients = 10, .servers = 10, .chunk_bytes = 1 << 20}, 1, 0);
     for (const Role role : {Role::client, Role::server}) {

@@ -178,6 +178,33 @@ TEST(HandOver, ResumedInBothVersions) {
     }
 }
 
+// In TLS 1.3 its ticket comes behind the handshake, where the record layer reads it, too.
+TEST(HandOver, AClientsSessionIsResumedInBothVersions) {
+    std::array<unsigned char, 80> ticket_keys{7};
+    for (const Version version : {Version::tls12, Version::tls13}) {
+        const auto context = client_context({.version_min = version, .version_max = version});
+        Joined first(context);
+        SSL_CTX_set_tlsext_ticket_keys(first.peer.context(), ticket_keys.data(), ticket_keys.size());
+        first.shake();
+        EXPECT_EQ(first.ours.session() == nullptr, version == Version::tls13);
+        first.ours.stay();
+        const Buffer behind = first.waiting;
+        first.hand_over();
+        first.ours.read_along(behind);
+        const Owned<SSL_SESSION> session = first.ours.session();
+        ASSERT_NE(session, nullptr);
+        converse(first);
+
+        Joined second(context, {.session = session.get()});
+        SSL_CTX_set_tlsext_ticket_keys(second.peer.context(), ticket_keys.data(), ticket_keys.size());
+        second.shake();
+        ASSERT_EQ(second.ours.state(), Handshake::State::done) << second.ours.error();
+        EXPECT_TRUE(second.ours.resumed());
+        second.hand_over();
+        converse(second);
+    }
+}
+
 // RFC 6066 §4.
 TEST(HandOver, AgreedFragmentLength) {
     for (const Version version : {Version::tls12, Version::tls13}) {

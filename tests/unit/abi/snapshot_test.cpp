@@ -274,7 +274,7 @@ TEST(Snapshot, RefusesABadLayout) {
     };
     using H = SnapshotHeader;
     EXPECT_EQ(damaged([](H& h) { h.magic = 0; }), "snapshot: wrong magic");
-    EXPECT_EQ(damaged([](H& h) { h.abi = 9; }), "snapshot: ABI version 9, expected 1");
+    EXPECT_EQ(damaged([](H& h) { h.abi = 9; }), "snapshot: ABI version 9, expected " + std::to_string(abi_version));
     EXPECT_EQ(damaged([&](H& h) { h.total_bytes += 8; }),
               "snapshot: says " + std::to_string(good.size() + 8) + " bytes but has " + std::to_string(good.size()));
     EXPECT_EQ(damaged([](H& h) { h.sections[0].count = 2; }), "snapshot: section dataplane: wrong number of records");

@@ -66,7 +66,7 @@ TEST_P(Versions, ThoseOfAFileAreTheSameOnEveryMachine) {
 TEST(TicketKeys, Sizes) {
     EXPECT_TRUE(TicketKeys::valid_size(80));
     EXPECT_TRUE(TicketKeys::valid_size(16 * 80));
-    for (const size_t bytes : {0, 48, 81, 17 * 80}) EXPECT_FALSE(TicketKeys::valid_size(bytes)) << bytes;
+    for (const size_t bytes : {0u, 48u, 81u, 17u * 80u}) EXPECT_FALSE(TicketKeys::valid_size(bytes)) << bytes;
 }
 
 TEST(Tickets, NoneAreGivenWhereNoneAreWanted) {

@@ -27,15 +27,15 @@ class Held:
 
 class Generator:
     """`interfaces` are those of the clients and of the servers, or the one of both, as millrace-load takes them;
-    `targets` is the balancer."""
+    `targets` is the balancer; `more` are further arguments of every workload."""
 
-    def __init__(self, lab, namespace, interfaces, clients, servers, *targets, core=1, ports=str(PORT)):
+    def __init__(self, lab, namespace, interfaces, clients, servers, *targets, core=1, ports=str(PORT), more=()):
         self.lab, self.namespace = lab, namespace
         self.arguments = [
             "--role", "both", "--core", str(core), "--client-interface", interfaces[0],
             *(("--server-interface", interfaces[1]) if len(interfaces) > 1 else ()),
             "--client-addresses", clients, "--client-prefix", "24", "--server-addresses", servers, "--server-prefix", "24",
-            "--server-port", ports, *itertools.chain(*(("--target", target) for target in targets))]
+            "--server-port", ports, *more, *itertools.chain(*(("--target", target) for target in targets))]
         self.commands = {}  # the last command line of each workload, without the paths of this machine
 
     def start(self, workload, **options):

@@ -5,6 +5,9 @@ sockets pass messages through the same dataplane, over AF_XDP.
 bytes_per_relay is seen from outside: how much the machine's memory in use grew from 1,000 relays on, huge pages included,
 without that of the generator and of whatever else runs, for each relay.
 
+With --tls the generator's clients speak TLS, with full handshakes or, with --resume, resumed ones; the crypto thread shares
+the generator's core.
+
 With --latency instead: pushes to 5,000 more relays beside them, first as fast as it goes, then at half of that rate, and
 at the same rate with dpdk-testpmd in Millrace's place, which only puts every packet back; what the pushes take longer
 through Millrace is its own latency.
@@ -22,6 +25,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lab import generator, memory, millrace, net, testpmd  # noqa: E402  (the line above finds them)
+from lab.pki import Pki, listener_tls  # noqa: E402
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 FIRST_RELAYS = 1000  # whose memory is not counted
@@ -36,7 +40,13 @@ PUSH_BYTES = 128
 KEEPALIVE = '{table}\nidle = "5m"\ninterval = "1m"\ncount = 4\n'
 
 
-def config(lab, relays, sources, driver):
+def tls_tables(lab):
+    """Those of a listener with one ECDSA certificate."""
+    os.chmod(lab.directory, 0o755)
+    return listener_tls(Pki(os.path.join(lab.directory, "pki")).certificate("ecdsa", "million.test"))
+
+
+def config(lab, relays, sources, driver, tls):
     """A listener at port 80 for the generator behind memif and, with a driver, one at port 81 for the neighbours on kernel
     sockets."""
     servers = {f"memif-{i}": f"198.19.1.{100 + i}:{generator.PORT}" for i in range(SERVERS)}
@@ -48,7 +58,8 @@ def config(lab, relays, sources, driver):
     return "".join((
         millrace.dataplane((0,), idle_sleep="0s", relays_max=relays + 20_000, chunk_memory="4GiB"),
         millrace.memif_interfaces(lab, sources=sources),
-        millrace.listener(backend="memif", more='idle_timeout = "2d"\n' + KEEPALIVE.format(table="[listener.keepalive]")),
+        millrace.listener(backend="memif", more='idle_timeout = "2d"\n' + KEEPALIVE.format(table="[listener.keepalive]") +
+                          (tls_tables(lab) if tls else "")),
         backend, KEEPALIVE.format(table="[backend.keepalive]"), *neighbours))
 
 
@@ -74,11 +85,12 @@ class Scene:
     def __init__(self, lab, arguments, neighbours=NEIGHBOURS):
         self.lab, self.relays, self.neighbour_count = lab, arguments.relays, neighbours
         sources = math.ceil(self.relays / (PER_ADDRESS * SERVERS))
-        self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver if neighbours else None)).start()
+        self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver if neighbours else None, arguments.tls)).start()
         self.running.wait_running()
         self.generator = generator.Generator(
             lab, lab.clients, [f"memif:{socket},client" for socket in millrace.memif_sockets(lab)],
-            clients_of(self.relays), generator.address_range("198.19.1", 100, SERVERS), "198.19.0.1:80")
+            clients_of(self.relays), generator.address_range("198.19.1", 100, SERVERS), "198.19.0.1:80",
+            more=("--tls", arguments.tls, "--tls-insecure", "--tls-resume", str(int(arguments.resume))) if arguments.tls else ())
         self.neighbours = self.server = None
         self.told_at = 0.0
 
@@ -221,9 +233,10 @@ def pushes_reached(result):
 
 
 def reached(result):
-    neighbours = (result["hold_neighbours"], result["bell_neighbours"])
-    return result["proven_alive"] == result["relays"] == result["bell_received"] and not result["bell_mistakes"] and \
-        not any(among["answered"] == 0 or among["lost"] or among["wrong"] or among["broken"] for among in neighbours)
+    neighbours = [result[part] for part in ("hold_neighbours", "bell_neighbours") if part in result]
+    rung = result.get("bell_received", result["relays"]) == result["relays"] and not result.get("bell_mistakes")
+    return result["proven_alive"] == result["relays"] and rung and not any(
+        among["answered"] == 0 or among["lost"] or among["wrong"] or among["broken"] for among in neighbours)
 
 
 def main():
@@ -231,6 +244,9 @@ def main():
     parser.add_argument("--relays", type=int, default=1_000_000, help="how many (default 1,000,000)")
     parser.add_argument("--hold", type=int, default=30, help="seconds to hold them (default 30)")
     parser.add_argument("--driver", default="af_xdp", choices=("af_xdp", "af_packet"), help="of the neighbours on kernel sockets")
+    parser.add_argument("--tls", choices=("1.2", "1.3"), help="clients speak TLS of this version")
+    parser.add_argument("--resume", action="store_true", help="with --tls: resumed handshakes")
+    parser.add_argument("--no-bell", action="store_true", help="only hold them; no push to all of them at once")
     parser.add_argument("--latency", action="store_true", help="measure the latency of pushes beside them instead")
     parser.add_argument("--json", action="store_true", help="end with the result as one JSON object")
     arguments = parser.parse_args()
@@ -242,7 +258,7 @@ def main():
             if arguments.latency:
                 result = latency(lab, arguments)
             else:
-                result = {**hold(lab, arguments), **bell(lab, arguments)}
+                result = {**hold(lab, arguments), **({} if arguments.no_bell else bell(lab, arguments))}
         except (millrace.Refused, RuntimeError, OSError) as error:
             lab.keep_directory = True
             print(f"\nscripts/million: {error}\nThe logs are in {lab.directory}", file=sys.stderr)

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -119,12 +121,16 @@ int receive_file(int socket) {
     message.msg_iovlen = 1;
     message.msg_control = control;
     message.msg_controllen = sizeof control;
-    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1) return -1;
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    int file = -1;
-    if (header == nullptr || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof file)) return -1;
-    std::memcpy(&file, CMSG_DATA(header), sizeof file);
-    return file;
+    const ssize_t bytes = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    const cmsghdr* header = bytes < 0 ? nullptr : CMSG_FIRSTHDR(&message);
+    if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
+    // The kernel's padding has room for a second one.
+    std::array<int, 2> files{-1, -1};
+    std::memcpy(files.data(), CMSG_DATA(header), std::min(header->cmsg_len - CMSG_LEN(0), sizeof files));
+    if (bytes == 1 && files[1] < 0) return files[0];
+    for (const int file : files)
+        if (file >= 0) close(file);
+    return -1;
 }
 
 bool peer_owns(int socket, const std::string& directory) {

@@ -107,7 +107,7 @@ int Controller::turn() {
 
 void Controller::follow_dataplane(uint64_t now_us) {
     link_->refresh(now_us);
-    keys_->follow();
+    keys_->follow(now_us);
     if (link_->error() != link_error_) {
         link_error_ = link_->error();
         if (!link_error_.empty()) spdlog::error("the dataplane's files can't be used: {}", link_error_);

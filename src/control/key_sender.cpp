@@ -15,6 +15,7 @@ namespace {
 
 /// A dataplane that builds contexts from a thousand certificates takes less.
 constexpr timeval patience{.tv_sec = 5, .tv_usec = 0};
+constexpr uint64_t retry_us = 1'000'000;
 
 }  // namespace
 
@@ -56,10 +57,10 @@ KeySender::Outcome KeySender::give(const std::string& text, std::string& error) 
     return error.empty() ? Outcome::given : Outcome::refused;
 }
 
-bool KeySender::set(const std::vector<tls::ListenerKeys>& bundle, std::string& error) {
-    std::string text = bundle.empty() ? std::string() : to_text(bundle);
+bool KeySender::set(const tls::KeyBundle& bundle, std::string& error) {
+    std::string text = bundle.listeners.empty() ? std::string() : to_text(bundle);
+    if (socket_is_new()) given_ = false;
     if (text == text_ && given_) return true;
-    socket_is_new();
     const Outcome outcome = text.empty() ? Outcome::given : give(text, error);
     if (outcome == Outcome::refused) {
         OPENSSL_cleanse(text.data(), text.size());
@@ -71,12 +72,16 @@ bool KeySender::set(const std::vector<tls::ListenerKeys>& bundle, std::string& e
     return true;
 }
 
-void KeySender::follow() {
-    const bool is_new = socket_is_new();
-    if (text_.empty() || (!is_new && given_)) return;
+void KeySender::follow(uint64_t now_us) {
+    if (socket_is_new()) {
+        given_ = false;
+        retry_at_us_ = 0;
+    }
+    if (text_.empty() || given_ || now_us < retry_at_us_) return;
     std::string error;
     const Outcome outcome = give(text_, error);
-    given_ = outcome != Outcome::nobody_there;
+    given_ = outcome == Outcome::given;
+    if (outcome == Outcome::refused) retry_at_us_ = now_us + retry_us;
     if (outcome == Outcome::refused && error != said_)
         spdlog::error("the dataplane refused the certificates and keys: {}", error);
     said_ = error;

@@ -19,9 +19,10 @@ class KeySender {
 
     /// What a dataplane has to have from now on. It is given at once to one that is there; without one follow() does.
     /// False, with the reason, when the dataplane refuses it: then it goes on with what it had, and so do we.
-    bool set(const std::vector<tls::ListenerKeys>& bundle, std::string& error);
-    /// Gives it to a dataplane that has come. Call it about ten times a second.
-    void follow();
+    bool set(const tls::KeyBundle& bundle, std::string& error);
+    /// Gives it to a dataplane that has come, again every second while that refuses it. Call it about ten times a
+    /// second.
+    void follow(uint64_t now_us);
 
   private:
     enum class Outcome : uint8_t { given, nobody_there, refused };
@@ -30,8 +31,9 @@ class KeySender {
     void keep(std::string text);
 
     std::string directory_;
-    std::string text_;  // JSON; empty: nothing to give
-    bool given_ = true;
+    std::string text_;    // JSON; empty: nothing to give
+    bool given_ = false;  // to the dataplane whose socket we saw last
+    uint64_t retry_at_us_ = 0;
     ino_t socket_inode_ = 0;
     int64_t socket_time_ = 0;
     std::string said_;  // the latest error that follow() has logged

@@ -125,8 +125,10 @@ PublishOutcome Publisher::publish(const Config& config, const SlotIsIdle& is_idl
         error = "the snapshot made from this configuration is invalid (a fault of Millrace): " + error;
         return PublishOutcome::failed;
     }
-    if (prepare && !prepare(next->view, error)) return PublishOutcome::failed;
-    if (published_ && next->view.content_hash() == published_->view.content_hash()) return PublishOutcome::unchanged;
+    const bool unchanged = published_ && next->view.content_hash() == published_->view.content_hash();
+    if (prepare && !prepare(next->view, unchanged ? generation() : next->view.generation(), error))
+        return PublishOutcome::failed;
+    if (unchanged) return PublishOutcome::unchanged;
     // Before the configuration names the slot, or a worker could meet the state of the slot's former owner.
     if (!fault(Fault::control_slot_inherits_state))
         for (const uint16_t slot : result.new_server_slots) set_server(slot, {});

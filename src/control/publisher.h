@@ -34,7 +34,7 @@ struct Snapshot {
 std::shared_ptr<const Snapshot> read_snapshot(const std::string& path);
 
 /// Does what must come before a snapshot; false, with the reason, when it can't be done.
-using Prepare = std::function<bool(const SnapshotView& next, std::string& error)>;
+using Prepare = std::function<bool(const SnapshotView& next, uint64_t generation, std::string& error)>;
 
 class Publisher {
   public:
@@ -45,7 +45,7 @@ class Publisher {
     /// Publishes `config` unless it equals what is published. `is_idle` tells of relays alone; the slots of what is
     /// published or in force are known here. `generation_min`: the new generation exceeds it (that of a
     /// running dataplane, whose `config` file may have been lost). `prepare` is called before, with what is about to be
-    /// published or is already. On failure, of it too, everything stays as it was.
+    /// published, or is already, and its generation. On failure, of it too, everything stays as it was.
     PublishOutcome publish(const Config& config, const SlotIsIdle& is_idle, uint64_t generation_min, std::string& error,
                            const Prepare& prepare = {});
 

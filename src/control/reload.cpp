@@ -103,7 +103,9 @@ void Controller::take_config(LoadResult loaded, ReloadResult& result) {
     const auto outcome = publisher_.publish(
         loaded.config, [this](SlotKind kind, uint16_t slot) { return slot_is_idle(kind, slot); }, generation_in_force,
         result.error,
-        [&](const SnapshotView& next, std::string& error) { return keys_->set(keys_of(loaded.config, next), error); });
+        [&](const SnapshotView& next, uint64_t generation, std::string& error) {
+            return keys_->set({generation, keys_of(loaded.config, next)}, error);
+        });
     result.generation = publisher_.generation();
     if (outcome == PublishOutcome::failed) {
         result.outcome = ReloadOutcome::not_published;

@@ -255,6 +255,7 @@ std::unique_ptr<app::KeyReceiver> start_crypto(app::Instance& instance, app::Cry
     crypto->start();
     auto keys = std::make_unique<app::KeyReceiver>(crypto->pool(), instance.directory(), instance.control_directory());
     std::string error;
+    keys->in_force(snapshot);
     if (!keys->start(error)) give_up(error);
     const bool needed = std::ranges::any_of(snapshot.listeners(), [](const auto& l) { return l.tls != 0; });
     if (needed && !keys->wait(wait_ms))
@@ -289,7 +290,7 @@ int serve(const Arguments& arguments) {
             instance, std::move(config), dataplane.orders(),
             [&](uint16_t polling) { return dataplane.share_out(polling); },
             [&](const SnapshotView& in_force) {
-                if (keys) keys->forget_all_but(in_force);
+                if (keys) keys->in_force(in_force);
             });
         dataplane.poll();
     }
@@ -302,7 +303,10 @@ int serve(const Arguments& arguments) {
 }  // namespace millrace
 
 int main(int argc, char** argv) {
-    if (!millrace::tls::wipe_freed_memory()) return 1;
+    if (!millrace::tls::wipe_freed_memory()) {
+        std::fprintf(stderr, "OpenSSL was used too early (a fault of Millrace)\n");
+        return 1;
+    }
     const millrace::Arguments arguments = millrace::parse_arguments(argc, argv);
     spdlog::set_default_logger(spdlog::stderr_color_mt("millrace-dataplane"));
     const sigset_t signals = millrace::end_signals();

@@ -7,7 +7,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace millrace::tls;
-    std::vector<ListenerKeys> bundle, again;
+    KeyBundle bundle, again;
     std::string error;
     const bool valid = parse_bundle({reinterpret_cast<const char*>(data), size}, bundle, error);
     MILLRACE_ASSERT(valid == error.empty());

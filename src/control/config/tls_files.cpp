@@ -40,20 +40,9 @@ std::optional<TlsProblem> read_certificate_files(Certificate& certificate, const
     if (auto problem = read_file(path + ".chain", certificate.chain, identity.chain_pem)) return problem;
     if (auto problem = read_file(path + ".key", certificate.key, identity.key_pem)) return problem;
     if (certificate.ocsp.empty()) return std::nullopt;
-    return read_file(path + ".ocsp", certificate.ocsp, identity.ocsp_der);
-}
-
-std::vector<std::string> protocols_of(const Listener& listener) {
-    const std::string& list = listener.tls->alpn;
-    if (list.empty())
-        return listener.mode == ListenerMode::http ? std::vector<std::string>{"http/1.1"} : std::vector<std::string>{};
-    std::vector<std::string> protocols;
-    for (size_t at = 0; at <= list.size();) {
-        const size_t comma = std::min(list.find(',', at), list.size());
-        protocols.push_back(list.substr(at, comma - at));
-        at = comma + 1;
-    }
-    return protocols;
+    if (auto problem = read_file(path + ".ocsp", certificate.ocsp, identity.ocsp_der)) return problem;
+    if (identity.ocsp_der.empty()) return TlsProblem{path + ".ocsp", in_quotes(certificate.ocsp) + " is empty"};
+    return std::nullopt;
 }
 
 tls::ContextSettings settings_of(const Listener& listener) {
@@ -81,6 +70,7 @@ std::optional<TlsProblem> try_out(const Listener& listener) {
         all.identities = {identities[i]};
         const std::string path = ".certificate[" + std::to_string(i) + "]";
         if (tls::Context::server(all, error)) continue;
+        if (error.starts_with("OCSP")) return TlsProblem{path + ".ocsp", error};
         if (error.starts_with("certificate")) return TlsProblem{path + ".chain", error};
         if (error.starts_with("private key")) return TlsProblem{path + ".key", error};
         if (error.starts_with("CA")) return TlsProblem{".client_ca", error};
@@ -95,6 +85,19 @@ std::optional<TlsProblem> try_out(const Listener& listener) {
 }
 
 }  // namespace
+
+std::vector<std::string> protocols_of(const Listener& listener) {
+    const std::string& list = listener.tls->alpn;
+    if (list.empty())
+        return listener.mode == ListenerMode::http ? std::vector<std::string>{"http/1.1"} : std::vector<std::string>{};
+    std::vector<std::string> protocols;
+    for (size_t at = 0; at <= list.size();) {
+        const size_t comma = std::min(list.find(',', at), list.size());
+        protocols.push_back(list.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return protocols;
+}
 
 std::optional<TlsProblem> load_tls(Listener& listener) {
     ListenerTls& tls = *listener.tls;

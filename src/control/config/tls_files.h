@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/config/model.h"
 #include "tls/handshake/key_bundle.h"
@@ -15,6 +16,9 @@ struct TlsProblem {
     std::string message;
     bool of_machine = false;  ///< a file is missing, which may be there on another machine
 };
+
+/// What may be agreed upon by ALPN.
+std::vector<std::string> protocols_of(const Listener& listener);
 
 /// Reads the files of `listener`, which has TLS, into it, and tries them. What is wrong first, or nothing.
 std::optional<TlsProblem> load_tls(Listener& listener);

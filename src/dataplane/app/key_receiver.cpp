@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utility>
 
 #include <millrace/key_socket.h>
 
@@ -20,7 +21,7 @@ namespace {
 constexpr std::chrono::hours rotation{2};
 constexpr timeval patience{.tv_sec = 2, .tv_usec = 0};
 
-/// Keys that were read are not left lying about.
+/// The text that was read is overwritten; what was made of it is OpenSSL's, and some strings that are freed.
 struct Wiped {
     std::string text;
     ~Wiped() { OPENSSL_cleanse(text.data(), text.size()); }
@@ -63,8 +64,8 @@ void KeyReceiver::run() {
         if (std::chrono::steady_clock::now() >= rotate_at) {
             rotate_at += rotation;
             const std::lock_guard lock(mutex_);
-            for (const auto& [slot, keys] : ticket_keys_)
-                if (!tickets_from_file_[slot]) keys->rotate();
+            for (const auto& [slot, keys] : used_)
+                if (!keys.tickets_from_file) keys.tickets->rotate();
         }
         if ((waiting[1].revents & POLLIN) == 0) continue;
         const int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -92,47 +93,62 @@ std::string KeyReceiver::take(int client) {
     std::string error;
     const bool read = read_sealed_file(file, bundle.text, error);
     close(file);
-    std::vector<tls::ListenerKeys> keys;
-    if (!read || !tls::parse_bundle(bundle.text, keys, error) || !install(keys, error)) return error;
-    {
-        const std::lock_guard lock(mutex_);
-        has_keys_ = true;
-    }
+    tls::KeyBundle keys;
+    if (!read || !tls::parse_bundle(bundle.text, keys, error) || !build(keys, error)) return error;
     delivered_.notify_all();
-    spdlog::info("certificates and keys of {} listener(s) are in force", keys.size());
+    spdlog::info("certificates and keys of {} listener(s) have come", keys.listeners.size());
     return {};
 }
 
 /// All of them, or none.
-bool KeyReceiver::install(const std::vector<tls::ListenerKeys>& bundle, std::string& error) {
-    std::vector<std::shared_ptr<const tls::Context>> contexts;
-    const std::lock_guard lock(mutex_);
-    for (const tls::ListenerKeys& keys : bundle) {
-        tls::ContextSettings settings = keys.context;
-        std::shared_ptr<tls::TicketKeys>& tickets = ticket_keys_[keys.slot];
-        if (!tickets) tickets = std::make_shared<tls::TicketKeys>();
-        settings.ticket_keys = tickets;
-        contexts.push_back(tls::Context::server(settings, error));
-        if (contexts.back()) continue;
-        error = "listener '" + keys.listener + "': " + error;
+bool KeyReceiver::build(const tls::KeyBundle& bundle, std::string& error) {
+    std::map<uint16_t, Keys> built;
+    for (const tls::ListenerKeys& from : bundle.listeners) {
+        Keys& keys = built[from.slot];
+        keys.tickets_from_file = !from.ticket_keys.empty();
+        {
+            const std::lock_guard lock(mutex_);
+            const auto before = used_.find(from.slot);
+            // Keys from a file end with it: perhaps they were taken away because others know them.
+            if (before != used_.end() && before->second.tickets_from_file == keys.tickets_from_file)
+                keys.tickets = before->second.tickets;
+        }
+        if (!keys.tickets) keys.tickets = std::make_shared<tls::TicketKeys>();
+        tls::ContextSettings settings = from.context;
+        settings.ticket_keys = keys.tickets;
+        keys.context = tls::Context::server(settings, error);
+        if (keys.context) continue;
+        error = "listener '" + from.listener + "': " + error;
         return false;
     }
-    for (size_t i = 0; i < bundle.size(); ++i) {
-        const std::string& file = bundle[i].ticket_keys;
-        if (!file.empty())
-            ticket_keys_[bundle[i].slot]->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
-        tickets_from_file_[bundle[i].slot] = !file.empty();
-        pool_.set_context(bundle[i].slot, contexts[i]);
-    }
+    const std::lock_guard lock(mutex_);
+    for (const tls::ListenerKeys& from : bundle.listeners)
+        if (const std::string& file = from.ticket_keys; !file.empty())
+            built[from.slot].tickets->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
+    has_keys_ = true;
+    const bool now = bundle.generation <= generation_;
+    for (const auto& [slot, keys] : built)
+        if (now || !used_.contains(slot)) use(slot, keys);
+    next_ = now ? std::map<uint16_t, Keys>{} : std::move(built);
+    next_generation_ = bundle.generation;
     return true;
 }
 
-void KeyReceiver::forget_all_but(const SnapshotView& in_force) {
-    std::set<uint16_t> kept;
-    for (const ListenerRecord& listener : in_force.listeners())
-        if (listener.tls != 0) kept.insert(listener.slot);
+void KeyReceiver::use(uint16_t slot, const Keys& keys) {
+    used_[slot] = keys;
+    pool_.set_context(slot, keys.context);
+}
+
+void KeyReceiver::in_force(const SnapshotView& config) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(ticket_keys_, [&](const auto& entry) {
+    generation_ = config.generation();
+    if (!next_.empty() && next_generation_ <= generation_)
+        for (const auto& [slot, keys] : std::exchange(next_, {})) use(slot, keys);
+    std::set<uint16_t> kept;
+    for (const ListenerRecord& listener : config.listeners())
+        if (listener.tls != 0) kept.insert(listener.slot);
+    for (const auto& [slot, keys] : next_) kept.insert(slot);
+    std::erase_if(used_, [&](const auto& entry) {
         if (kept.contains(entry.first)) return false;
         pool_.set_context(entry.first, nullptr);
         return true;

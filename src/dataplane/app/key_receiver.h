@@ -1,6 +1,7 @@
 // Takes certificates and keys from control (millrace/key_socket.h) and gives them to the crypto threads. A thread of
-// its own, beside the workers: to build a context takes milliseconds for each certificate. Handshakes that have begun
-// keep what they began with.
+// its own, beside the workers: to build a context takes milliseconds for each certificate. Keys come before the
+// configuration that they belong to, and are used from its coming into force on, so that one that is refused changes
+// nothing; only a slot that has none yet gets its own at once. Handshakes that have begun keep what they began with.
 #pragma once
 
 #include <atomic>
@@ -29,23 +30,34 @@ class KeyReceiver {
     bool start(std::string& error);
     /// Waits for the first delivery. False when there was none in time.
     bool wait(int timeout_ms);
-    /// With this configuration in force, what belongs to no listener of it is forgotten.
-    void forget_all_but(const SnapshotView& in_force);
+    /// This configuration is in force: what came for it is used from now on, and what belongs to no listener of it, or
+    /// of one that is to come, is forgotten. Called for the first one, too, before start().
+    void in_force(const SnapshotView& config);
 
   private:
+    struct Keys {
+        std::shared_ptr<const tls::Context> context;
+        std::shared_ptr<tls::TicketKeys> tickets;
+        bool tickets_from_file = false;
+    };
+
     void run();
     void serve(int client);
     std::string take(int client);
-    bool install(const std::vector<tls::ListenerKeys>& bundle, std::string& error);
+    bool build(const tls::KeyBundle& bundle, std::string& error);
+    void use(uint16_t slot, const Keys& keys);
 
     tls::Pool& pool_;
     const std::string directory_, control_directory_;
     int socket_ = -1, wake_ = -1;
     std::mutex mutex_;
     std::condition_variable delivered_;
-    bool has_keys_ = false;                                             // guarded by mutex_
-    std::map<uint16_t, std::shared_ptr<tls::TicketKeys>> ticket_keys_;  // by slot; guarded by mutex_
-    std::map<uint16_t, bool> tickets_from_file_;                        // guarded by mutex_
+    // Guarded by mutex_; keys by slot.
+    bool has_keys_ = false;
+    uint64_t generation_ = 0;        // in force
+    std::map<uint16_t, Keys> used_;  // by handshakes that begin now
+    std::map<uint16_t, Keys> next_;  // for generation next_generation_; empty: nothing is to come
+    uint64_t next_generation_ = 0;
     std::thread thread_;
 };
 

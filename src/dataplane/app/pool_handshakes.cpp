@@ -3,7 +3,6 @@
 namespace millrace::app {
 
 static_assert(relay::handshake_step_bytes == tls::step_input_bytes_max);
-static_assert(relay::subject_bytes_max == tls::subject_bytes_max);
 
 relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
     const tls::Pool::Answer answer = pool_.answer(worker_, seat);

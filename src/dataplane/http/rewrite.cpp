@@ -60,6 +60,12 @@ void write_forwarded_for(Writer& writer, const FieldList& fields, std::string_vi
     if (separator == ", ") writer.put("\r\n");
 }
 
+/// Many servers make variables of field names, in which '-' and '_' are the same.
+bool is_same_variable(std::string_view a, std::string_view b) {
+    const auto folded = [](char c) { return c == '_' ? '-' : to_lower(c); };
+    return std::ranges::equal(a, b, {}, folded, folded);
+}
+
 void write_own(Writer& writer, const FieldList& fields, const OwnField& own) {
     if (own.policy == FieldPolicy::add && own.id == FieldId::x_forwarded_for)
         return write_forwarded_for(writer, fields, own.value);
@@ -86,7 +92,7 @@ size_t write_request(const RequestHead& request, const ForwardPolicy& policy, co
         OwnField{FieldId::x_request_id, "X-Request-ID", policy.x_request_id, values.request_id},
     };
     const auto is_replaced = [&](const Field& field) {
-        if (!values.subject_name.empty() && equals_ignore_case(field.name, values.subject_name)) return true;
+        if (!values.subject_name.empty() && is_same_variable(field.name, values.subject_name)) return true;
         return field.id == FieldId::host || std::any_of(own_fields.begin(), own_fields.end(), [&](const OwnField& own) {
                    return own.id == field.id && !own.keeps_received();
                });

@@ -112,7 +112,7 @@ void Engine::route_request(Ref r, const config::Listener& listener, const http::
     answer_error(r, 404, CloseReason::error_response);
 }
 
-/// The server is connected: the rewritten head goes into its send queue, whole.
+/// Of the client's certificate; empty without one.
 std::string_view Engine::subject_of(Ref r) {
     const store::ChunkId chunk = setup_of(r).subject;
     if (chunk == store::no_chunk) return {};
@@ -120,6 +120,7 @@ std::string_view Engine::subject_of(Ref r) {
     return {reinterpret_cast<const char*>(text.data()), text.size()};
 }
 
+/// The server is connected: the rewritten head goes into its send queue, whole.
 void Engine::send_request(Ref r) {
     Setup& setup = setup_of(r);
     const config::Listener* listener = config_->listener_of_slot(r.relay.listener_slot);

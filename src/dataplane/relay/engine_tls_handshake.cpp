@@ -104,7 +104,7 @@ void Engine::feed_handshake(Ref r) {
 bool Engine::take_seat(Ref r) {
     const std::optional<uint16_t> seat = handshakes_->open(r.relay.listener_slot);
     if (!seat) return false;
-    seats_[*seat] = {.shard = &r.shard, .index = r.index, .stepping = false};
+    seats_[*seat] = {.shard = &r.shard, .index = r.index, .stepping = false, .since = now_};
     tls_end(r).seat = *seat;
     return true;
 }
@@ -174,6 +174,8 @@ bool Engine::poll_handshakes() {
             feed_handshake(r);
             mark_ready(r);
             worked = true;
+        } else if (relay != nullptr) {
+            first.shard->tls_ends[first.handle.index].waits_for_seat = 0;  // it is about to be freed
         } else if (waiting_.gone > 0) {
             --waiting_.gone;
         }
@@ -185,11 +187,11 @@ bool Engine::poll_handshakes() {
 void Engine::on_handshake_answer(uint16_t number) {
     Seat& seat = seats_[number];
     seat.stepping = false;
-    seat.since = now_;
     const Ref r = ref(*seat.shard, seat.index);
     if (r.relay.phase != Phase::tls_handshake || !r.relay.is_open(Side::client)) return close_seat(r);
     mark_ready(r);
     const Handshakes::Answer answer = handshakes_->answer(number);
+    if (!answer.output.empty()) seat.since = now_;  // not for every byte that leads nowhere
     if (tcp::send(context(r.shard), r.relay.endpoint(Side::client), answer.output) != answer.output.size()) {
         ++stats_.worker.chunks_exhausted;
         return abort(r, Closer::balancer, CloseReason::no_memory);
@@ -241,17 +243,19 @@ void Engine::end_handshake(Ref r, const Handshakes::Answer& answer) {
     on_events(r, Side::client, events);
 }
 
-/// For the request that it will be told with. False when there is no memory.
+/// For the request that it will be told with. False when there is no memory, or it is too long.
 bool Engine::keep_subject(Ref r, const config::Listener& listener, std::string_view subject) {
     if (subject.empty() || listener.record->client_subject_header.length == 0) return true;
+    if (subject.size() > subject_bytes_max) return false;
     const std::span<const uint8_t> text(reinterpret_cast<const uint8_t*>(subject.data()), subject.size());
     return append(r, setup_of(r).subject, text) == text.size();
 }
 
-/// Whether a client that says no more may have said enough: its last words are with a crypto thread, or wait for one.
+/// Whether a client that says no more may have said enough: its last words are with a crypto thread. Who waits for a
+/// seat has said but a ClientHello, which no handshake can do with.
 bool Engine::handshake_goes_on(Ref r) {
     const TlsEnd& end = tls_end(r);
-    return end.waits_for_seat != 0 || (end.seat != no_seat && seats_[end.seat].stepping);
+    return end.seat != no_seat && seats_[end.seat].stepping;
 }
 
 void Engine::on_handshake_deadline(Ref r) {
@@ -275,10 +279,14 @@ void Engine::give_up_handshakes(Shard& shard) {
     }
     for (uint32_t left = waiting_.count; left > 0; --left) {
         const Waiting entry = waiting_.pop();
-        if (entry.shard != &shard)
+        if (entry.shard != &shard) {
             waiting_.push(entry);
-        else if (shard.relays.get(entry.handle) != nullptr)
+        } else if (shard.relays.get(entry.handle) != nullptr) {
+            shard.tls_ends[entry.handle.index].waits_for_seat = 0;
             end(entry.handle.index);
+        } else {
+            --waiting_.gone;
+        }
     }
 }
 

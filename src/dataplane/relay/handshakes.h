@@ -21,7 +21,7 @@ namespace millrace::relay {
 /// Bytes of the client that one step takes, and that may wait for the next one.
 inline constexpr size_t handshake_step_bytes = 4096;
 inline constexpr uint32_t handshake_bytes_held_max = 8192;
-inline constexpr size_t subject_bytes_max = 1024;
+inline constexpr size_t subject_bytes_max = 1024;  ///< of a client's certificate that is told to servers
 
 class Handshakes {
   public:

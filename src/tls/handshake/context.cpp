@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 
 #include "tls/handshake/certificate.h"
@@ -54,7 +55,8 @@ bool use_identity(SSL_CTX* context, const Identity& identity, std::string& error
     const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
     if (key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1) return true;
     const bool encrypted = identity.key_pem.find("ENCRYPTED") != std::string::npos;
-    error = encrypted ? "private key: it is encrypted; store it without a passphrase, readable by root only"
+    error = encrypted ? "private key: it is encrypted; store it without a passphrase, readable by the group of "
+                        "millrace-control alone"
                       : "private key: " + take_openssl_error("no PEM key in it");
     return false;
 }
@@ -107,7 +109,7 @@ bool put_protocols(const std::vector<std::string>& protocols, std::vector<uint8_
 void set_common(SSL_CTX* context) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                      SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_read_ahead(context, 0);  // so that what follows the handshake stays in the memory BIO
     SSL_CTX_set_max_early_data(context, 0);
     Handshake::prepare(context);
@@ -130,6 +132,14 @@ bool ask_clients(SSL_CTX* context, const ContextSettings& settings, std::string&
     const bool required = settings.client_certificates == ClientCertificates::required;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
     return use_authorities(context, settings.client_ca_pem, error);
+}
+
+bool is_ocsp_response(const std::string& der) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(der.data());
+    OCSP_RESPONSE* response = d2i_OCSP_RESPONSE(nullptr, &bytes, static_cast<long>(der.size()));
+    ERR_clear_error();
+    OCSP_RESPONSE_free(response);
+    return response != nullptr;
 }
 
 /// Sessions are bound to it, so that none is resumed where other certificates are asked for.
@@ -216,6 +226,10 @@ bool Context::add_identity(const Identity& identity, const ContextSettings& sett
     for (const std::string& name : names) by_name_.try_emplace(name, context);
     set->names = std::move(names);
     set->kinds.push_back(kind);
+    if (!identity.ocsp_der.empty() && !is_ocsp_response(identity.ocsp_der)) {
+        error = "OCSP response: no such thing in DER";
+        return false;
+    }
     if (!identity.ocsp_der.empty()) ocsp_ders_[SSL_CTX_get0_certificate(context)] = identity.ocsp_der;
     return true;
 }

@@ -66,27 +66,36 @@ ContextSettings to_settings(const Json& json) {
     return settings;
 }
 
+/// Whom a session proves to be somebody depends on who was asked for what when it began.
+std::string session_scope(const ListenerKeys& keys) {
+    return keys.listener + '\n' + std::to_string(static_cast<int>(keys.context.client_certificates)) + '\n' +
+           keys.context.client_ca_pem;
+}
+
 }  // namespace
 
-std::string to_text(const std::vector<ListenerKeys>& bundle) {
+std::string to_text(const KeyBundle& bundle) {
     Json json = Json::array();
-    for (const ListenerKeys& keys : bundle)
+    for (const ListenerKeys& keys : bundle.listeners)
         json.push_back({{"listener", keys.listener},
                         {"slot", keys.slot},
                         {"context", to_json(keys.context)},
                         {"ticket_keys", to_hex(keys.ticket_keys)}});
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a comment in a text may be in any code
+    const Json whole{{"generation", bundle.generation}, {"listeners", json}};
+    return whole.dump(-1, ' ', false, Json::error_handler_t::replace);  // a comment in a text may be in any code
 }
 
-bool parse_bundle(std::string_view text, std::vector<ListenerKeys>& bundle, std::string& error) {
+bool parse_bundle(std::string_view text, KeyBundle& bundle, std::string& error) {
     try {
-        bundle.clear();
-        for (const Json& json : Json::parse(text)) {
-            ListenerKeys& keys = bundle.emplace_back();
+        bundle = {};
+        const Json whole = Json::parse(text);
+        bundle.generation = whole.at("generation");
+        for (const Json& json : whole.at("listeners")) {
+            ListenerKeys& keys = bundle.listeners.emplace_back();
             keys.listener = json.at("listener");
             keys.slot = json.at("slot");
             keys.context = to_settings(json.at("context"));
-            keys.context.session_scope = keys.listener;
+            keys.context.session_scope = session_scope(keys);
             keys.ticket_keys = from_hex(json.at("ticket_keys").get<std::string>());
             if (!keys.ticket_keys.empty() && !TicketKeys::valid_size(keys.ticket_keys.size()))
                 throw std::out_of_range("ticket keys of a wrong length");

@@ -19,9 +19,14 @@ struct ListenerKeys {
     std::string ticket_keys = {};
 };
 
-std::string to_text(const std::vector<ListenerKeys>& bundle);
+struct KeyBundle {
+    uint64_t generation = 0;  ///< of the configuration that it belongs to
+    std::vector<ListenerKeys> listeners = {};
+};
+
+std::string to_text(const KeyBundle& bundle);
 
 /// False, with the reason, when the text is no bundle. What OpenSSL thinks of it is Context::server's to say.
-bool parse_bundle(std::string_view text, std::vector<ListenerKeys>& bundle, std::string& error);
+bool parse_bundle(std::string_view text, KeyBundle& bundle, std::string& error);
 
 }  // namespace millrace::tls

@@ -185,11 +185,13 @@ void Pool::step(Thread& thread, Seat& seat) {
         if (seat.state == Handshake::State::done) {
             seat.resumed = seat.handshake->resumed();
             seat.subject = seat.handshake->peer_subject();
-            Tally::count(counters.tally.suites[seat.handshake->suite_number()]);
-            Tally::count(counters.tally.groups[group_index(seat.handshake->group())]);
-            const bool possible = seat.subject.size() <= subject_bytes_max;
-            if (!seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover) || !possible)
+            const size_t suite = seat.handshake->suite_number(), group = group_index(seat.handshake->group());
+            if (seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover)) {
+                Tally::count(counters.tally.suites[suite]);
+                Tally::count(counters.tally.groups[group]);
+            } else {
                 seat.state = Handshake::State::failed;
+            }
         }
         add(counters.steps, 1);
         add(counters.done, seat.state == Handshake::State::done ? 1 : 0);

@@ -31,9 +31,6 @@ namespace millrace::tls {
 /// Bytes of the peer that one step takes at most; more than nearly every client's whole flight.
 inline constexpr size_t step_input_bytes_max = 4096;
 
-/// The longest subject of a client's certificate; a longer one is refused.
-inline constexpr size_t subject_bytes_max = 1024;
-
 /// What a crypto thread has counted. Written by it alone, read by whoever wants to.
 struct CryptoCounters {
     std::atomic<uint64_t> steps = 0, done = 0, resumed = 0, failed = 0;

@@ -14,8 +14,8 @@
 namespace millrace::control::test {
 namespace {
 
-std::vector<tls::ListenerKeys> keys_of(const std::string& name) {
-    return {{.listener = name, .slot = 1, .context = {.identities = {{"a chain", "a key"}}}}};
+tls::KeyBundle keys_of(const std::string& name) {
+    return {1, {{.listener = name, .slot = 1, .context = {.identities = {{"a chain", "a key"}}}}}};
 }
 
 class KeySenderTest : public testing::Test {
@@ -53,13 +53,14 @@ class KeySenderTest : public testing::Test {
     std::thread thread_;
     std::vector<std::string> got_;  // looked at when the thread has ended
     std::string error_;
+    uint64_t now_us_ = 5;
 };
 
 TEST_F(KeySenderTest, GivesThemAtOnceAndNotTwice) {
     start_dataplane();
     EXPECT_TRUE(sender_.set(keys_of("a"), error_)) << error_;
     EXPECT_TRUE(sender_.set(keys_of("a"), error_)) << error_;
-    sender_.follow();
+    sender_.follow(now_us_);
     EXPECT_TRUE(sender_.set(keys_of("b"), error_)) << error_;
     stop_dataplane();
     EXPECT_EQ(got_, (std::vector{tls::to_text(keys_of("a")), tls::to_text(keys_of("b"))}));
@@ -67,11 +68,11 @@ TEST_F(KeySenderTest, GivesThemAtOnceAndNotTwice) {
 
 TEST_F(KeySenderTest, GivesThemToADataplaneThatComes) {
     EXPECT_TRUE(sender_.set(keys_of("a"), error_)) << "nobody is there who could refuse them";
-    sender_.follow();
+    sender_.follow(now_us_);
     for (size_t turn = 1; turn <= 2; ++turn) {
         start_dataplane();
-        sender_.follow();
-        sender_.follow();
+        sender_.follow(now_us_);
+        sender_.follow(now_us_);
         stop_dataplane();
         EXPECT_EQ(got_.size(), turn);
     }
@@ -80,7 +81,7 @@ TEST_F(KeySenderTest, GivesThemToADataplaneThatComes) {
 TEST_F(KeySenderTest, NothingIsGivenWhereNothingIsNeeded) {
     start_dataplane();
     EXPECT_TRUE(sender_.set({}, error_));
-    sender_.follow();
+    sender_.follow(now_us_);
     stop_dataplane();
     EXPECT_TRUE(got_.empty());
 }
@@ -90,14 +91,24 @@ TEST_F(KeySenderTest, WhatIsRefusedIsForgotten) {
     EXPECT_TRUE(sender_.set(keys_of("a"), error_)) << error_;
     stop_dataplane();
     start_dataplane("listener 'b': bad");
-    sender_.follow();
+    sender_.follow(now_us_);
     EXPECT_FALSE(sender_.set(keys_of("b"), error_));
     EXPECT_EQ(error_, "the dataplane refused the certificates and keys: listener 'b': bad");
     stop_dataplane();
     start_dataplane();
-    sender_.follow();
+    sender_.follow(now_us_);
     stop_dataplane();
     EXPECT_EQ(got_.back(), tls::to_text(keys_of("a")));
+}
+
+TEST_F(KeySenderTest, WhoRefusesThemIsAskedAgainASecondLater) {
+    EXPECT_TRUE(sender_.set(keys_of("a"), error_));
+    start_dataplane("not now");
+    sender_.follow(now_us_);
+    sender_.follow(now_us_ + 900'000);
+    sender_.follow(now_us_ + 1'100'000);
+    stop_dataplane();
+    EXPECT_EQ(got_.size(), 2u);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ const std::string certificate = "[[listener.tls.certificate]]\nchain = \"FOLDER/
 TEST_F(TlsFiles, GoodOnesAreRead) {
     const LoadResult result = load(
         "ticket_keys = \"FOLDER/tickets\"\nclient_certificates = \"optional\"\n"
-        "client_ca = \"FOLDER/ca.pem\"\nalpn = \"http/1.1,mqtt\"\n" +
+        "client_ca = \"FOLDER/ca.pem\"\nalpn = \"http/1.1,http/1.0\"\n" +
         certificate);
     ASSERT_EQ(test::diagnostics_of(result), "");
     const tls::ListenerKeys keys = keys_of(result.config.listeners[0], 5);
@@ -61,7 +61,7 @@ TEST_F(TlsFiles, GoodOnesAreRead) {
     EXPECT_EQ(keys.ticket_keys, std::string(160, 'k'));
     EXPECT_EQ(keys.context.identities.at(0).key_pem, tls::identity(KeyKind::ecdsa).key_pem);
     EXPECT_EQ(keys.context.client_ca_pem, tls::authority_pem());
-    EXPECT_EQ(keys.context.protocols, (std::vector<std::string>{"http/1.1", "mqtt"}));
+    EXPECT_EQ(keys.context.protocols, (std::vector<std::string>{"http/1.1", "http/1.0"}));
 }
 
 TEST_F(TlsFiles, WithoutAlpnClientsOfHttpMayChooseHttpAlone) {
@@ -85,6 +85,11 @@ TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
               "f.toml:23:15: \"FOLDER/short\" has 48 bytes; 1 to 16 keys of 80 bytes are possible: openssl rand 80\n");
     EXPECT_EQ(told("client_certificates = \"required\"\nclient_ca = \"FOLDER/none\"\n" + certificate).substr(0, 17),
               "f.toml:24:13: CA:");
+    EXPECT_EQ(told("alpn = \"h2\"\n" + certificate),
+              "f.toml:23:8: \"h2\" can't be spoken in mode \"http\"; write \"http/1.1\"\n");
+    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate),
+              "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"\n");
+    EXPECT_EQ(told(certificate + "ocsp = \"FOLDER/none\"\n"), "f.toml:26:8: OCSP response: no such thing in DER\n");
     EXPECT_EQ(told("min_version = \"1.3\"\nmax_version = \"1.2\"\n" + certificate),
               "f.toml:22:1: the lowest version is above the highest\n");
 }

@@ -40,9 +40,9 @@ class KeyReceiverTest : public test::RunDirectoryTest {
         if (file >= 0) close(file);
         return answer;
     }
-    std::string bring(const std::vector<ListenerKeys>& bundle) {
+    std::string bring(const std::vector<ListenerKeys>& listeners, uint64_t generation = 0) {
         std::string error;
-        return bring(make_sealed_file(tls::to_text(bundle), error));
+        return bring(make_sealed_file(tls::to_text({generation, listeners}), error));
     }
     static ListenerKeys keys(uint16_t slot) {
         return {.listener = "wss", .slot = slot, .context = {.identities = {tls::identity(KeyKind::ecdsa)}}};
@@ -61,6 +61,38 @@ class KeyReceiverTest : public test::RunDirectoryTest {
         return has;
     }
 
+    /// Whether a client of TLS 1.2 gets a ServerHello.
+    bool takes_tls12(uint16_t number) {
+        std::string error;
+        tls::Handshake hello(
+            std::shared_ptr<const tls::Context>(tls::Context::client({.version_max = tls::Version::tls12}, error)), {});
+        std::vector<uint8_t> words;
+        hello.step({}, words);
+        const auto seat = pool_.open(0, number, 0);
+        pool_.put(0, *seat, words);
+        pool_.submit(0, *seat);
+        EXPECT_TRUE(pool_.serve(0));
+        EXPECT_EQ(pool_.poll(0), seat);
+        const bool takes = pool_.answer(0, *seat).state == tls::Handshake::State::under_way;
+        pool_.close(0, *seat);
+        while (pool_.serve(0)) pool_.poll(0);
+        return takes;
+    }
+    /// The sample, with TLS for its first listener.
+    void in_force(uint64_t generation) {
+        SnapshotBuilder builder = millrace::test::sample_snapshot();
+        builder.dataplane.crypto_threads = 1;
+        builder.dataplane.tls_handshakes_max = 4;
+        builder.listeners[0].tls = 1;
+        builder.listeners[0].handshake_timeout_ms = 1000;
+        const std::vector<std::byte> bytes = builder.build(generation);
+        SnapshotView view;
+        std::string error;
+        ASSERT_TRUE(view.open(bytes, error)) << error;
+        receiver_->in_force(view);
+    }
+
+    const uint16_t slot_ = millrace::test::sample_snapshot().listeners[0].slot;
     tls::Pool pool_;
     std::unique_ptr<KeyReceiver> receiver_;
 };
@@ -92,20 +124,24 @@ TEST_F(KeyReceiverTest, RefusesWhatIsNoBundle) {
 }
 
 TEST_F(KeyReceiverTest, ForgetsListenersThatAreGone) {
-    SnapshotBuilder builder = millrace::test::sample_snapshot();
-    const uint16_t slot = builder.listeners[0].slot;
-    EXPECT_EQ(bring({keys(slot), keys(99)}), "ok");
-    builder.dataplane.crypto_threads = 1;
-    builder.dataplane.tls_handshakes_max = 4;
-    builder.listeners[0].tls = 1;
-    builder.listeners[0].handshake_timeout_ms = 1000;
-    const std::vector<std::byte> bytes = builder.build(1);
-    SnapshotView view;
-    std::string error;
-    ASSERT_TRUE(view.open(bytes, error)) << error;
-    receiver_->forget_all_but(view);
-    EXPECT_TRUE(has_context(slot));
+    EXPECT_EQ(bring({keys(slot_), keys(99)}), "ok");
+    in_force(1);
+    EXPECT_TRUE(has_context(slot_));
     EXPECT_FALSE(has_context(99));
+}
+
+TEST_F(KeyReceiverTest, KeysWaitForTheirConfiguration) {
+    in_force(1);
+    ListenerKeys refusing = keys(slot_);  // told apart by what it says to a hello that is none
+    EXPECT_EQ(bring({keys(slot_)}, 1), "ok");
+    refusing.context.version_min = tls::Version::tls13;
+    EXPECT_EQ(bring({refusing, keys(98)}, 2), "ok");
+    EXPECT_TRUE(takes_tls12(slot_)) << "a configuration that may be refused changes nothing";
+    EXPECT_TRUE(has_context(98)) << "nobody else needs that slot_";
+    in_force(1);
+    EXPECT_TRUE(takes_tls12(slot_) && has_context(98));
+    in_force(2);
+    EXPECT_FALSE(takes_tls12(slot_));
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ TEST(RewriteRequest, FollowsThePolicyOfEachOwnField) {
 
 TEST(RewriteRequest, TheSubjectOfACertificateIsOursAlone) {
     const ParsedRequest parsed(
-        "GET / HTTP/1.1\r\nHost: a\r\nx-ssl-client-dn: CN=forged\r\nX-SSL-Client-DN: CN=too\r\n\r\n");
+        "GET / HTTP/1.1\r\nHost: a\r\nx-ssl-client-dn: CN=forged\r\nX_SSL-Client_DN: CN=too\r\n\r\n");
     const auto forwarded = [&](std::string_view name, std::string_view subject) {
         uint8_t out[4096];
         const ForwardValues told{

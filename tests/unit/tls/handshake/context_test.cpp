@@ -66,7 +66,7 @@ TEST(Context, DamagedAndEncryptedTexts) {
         refusal(
             {.identities = {{own.chain_pem,
                              "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGj\n-----END ENCRYPTED PRIVATE KEY-----\n"}}}),
-        "private key: it is encrypted; store it without a passphrase, readable by root only");
+        "private key: it is encrypted; store it without a passphrase, readable by the group of millrace-control alone");
     std::string error;
     const auto context = Context::client({}, error);
     EXPECT_FALSE(context->trust(authority_pem() + damaged, error));

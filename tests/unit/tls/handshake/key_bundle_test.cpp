@@ -21,14 +21,15 @@ TEST(KeyBundle, ComesBackAsItWas) {
     keys.context.client_certificates = ClientCertificates::optional;
     keys.context.client_ca_pem = "d";
     keys.ticket_keys = std::string(2 * ticket_key_bytes, '\x80');
-    std::vector<ListenerKeys> bundle;
+    KeyBundle bundle;
     std::string error;
-    ASSERT_TRUE(parse_bundle(to_text({keys, keys}), bundle, error)) << error;
-    ASSERT_EQ(bundle.size(), 2u);
-    EXPECT_EQ(bundle[1].listener, "wss");
-    EXPECT_EQ(bundle[1].slot, 7);
-    EXPECT_EQ(bundle[1].ticket_keys, keys.ticket_keys);
-    const ContextSettings& context = bundle[1].context;
+    ASSERT_TRUE(parse_bundle(to_text({7, {keys, keys}}), bundle, error)) << error;
+    EXPECT_EQ(bundle.generation, 7u);
+    ASSERT_EQ(bundle.listeners.size(), 2u);
+    EXPECT_EQ(bundle.listeners[1].listener, "wss");
+    EXPECT_EQ(bundle.listeners[1].slot, 7);
+    EXPECT_EQ(bundle.listeners[1].ticket_keys, keys.ticket_keys);
+    const ContextSettings& context = bundle.listeners[1].context;
     ASSERT_EQ(context.identities.size(), 2u);
     EXPECT_EQ(context.identities[0].chain_pem, keys.context.identities[0].chain_pem);
     EXPECT_EQ(context.identities[0].key_pem, keys.context.identities[0].key_pem);
@@ -39,25 +40,25 @@ TEST(KeyBundle, ComesBackAsItWas) {
     EXPECT_EQ(context.protocols, keys.context.protocols);
     EXPECT_EQ(context.tickets, 3u);
     EXPECT_EQ(context.client_certificates, ClientCertificates::optional);
-    EXPECT_EQ(context.session_scope, "wss");
+    EXPECT_EQ(context.session_scope, "wss\n1\nd") << "sessions don't outlive what clients are asked for";
 }
 
 TEST(KeyBundle, ACommentInAnyCodeDoesNoHarm) {
     ListenerKeys keys{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}};
     keys.context.identities[0].chain_pem.insert(0, "issued for M\xfcller\n");
-    std::vector<ListenerKeys> bundle;
+    KeyBundle bundle;
     std::string error;
-    ASSERT_TRUE(parse_bundle(to_text({keys}), bundle, error)) << error;
-    EXPECT_NE(Context::server(bundle[0].context, error), nullptr) << error;
+    ASSERT_TRUE(parse_bundle(to_text({7, {keys}}), bundle, error)) << error;
+    EXPECT_NE(Context::server(bundle.listeners[0].context, error), nullptr) << error;
 }
 
 TEST(KeyBundle, WhatIsNone) {
-    std::string good = to_text({{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}}});
+    std::string good = to_text({7, {{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}}}});
     std::string version = good, ticket_keys = good;
     version.replace(version.find("\"version_min\":1"), 15, "\"version_min\":9");
     ticket_keys.replace(ticket_keys.find("\"ticket_keys\":\"\""), 16, "\"ticket_keys\":\"00\"");
     for (const std::string& text : {std::string(), std::string("[1]"), good.substr(1), version, ticket_keys}) {
-        std::vector<ListenerKeys> bundle;
+        KeyBundle bundle;
         std::string error;
         EXPECT_FALSE(parse_bundle(text, bundle, error)) << text.substr(0, 80);
         EXPECT_EQ(error.find("no bundle of keys: "), 0u) << error;

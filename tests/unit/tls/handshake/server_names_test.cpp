@@ -43,13 +43,18 @@ TEST(ServerNames, TheCertificateIsTheOneOfTheName) {
 TEST(ServerNames, EachCertificateHasItsStaple) {
     ContextSettings settings{
         .identities = {identity(KeyKind::ecdsa, "first.test"), identity(KeyKind::ecdsa, "second.test")}};
-    settings.identities[1].ocsp_der = "a response";
+    const std::string response("\x30\x03\x0a\x01\x03", 5);  // "try later"
+    settings.identities[1].ocsp_der = response;
     const auto context = server_context(settings);
     std::string staple;
     shown(context, "first.test", nullptr, &staple);
     EXPECT_EQ(staple, "");
     shown(context, "second.test", nullptr, &staple);
-    EXPECT_EQ(staple, "a response");
+    EXPECT_EQ(staple, response);
+    settings.identities[1].ocsp_der = "no response";
+    std::string error;
+    EXPECT_EQ(Context::server(settings, error), nullptr);
+    EXPECT_EQ(error, "OCSP response: no such thing in DER");
 }
 
 }  // namespace

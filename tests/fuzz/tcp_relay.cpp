@@ -276,6 +276,9 @@ class World {
     }
     Seq first_in(End& one, const wire::TcpSegment& made) {
         if (one.live()) return one.hot.state == State::syn_sent ? Seq{made.seq} + 1 : one.first_in();
+        // A cookie may let in whom it has let in before, from the beginning of the stream.
+        for (const Answered& each : answered_)
+            if (&one == &client_ && Seq{each.syn_ack.seq} + 1 == Seq{made.ack}) return Seq{each.syn.seq} + 1;
         return numbers_of(one).rcv_nxt;
     }
 

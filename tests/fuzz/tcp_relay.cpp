@@ -208,7 +208,13 @@ class World {
             if (server_.live()) abort_end(server_);
             connect();
         }
-        deliver(one, segment);
+        wire::TcpSegment taken = segment;
+        if (one.first_in() != said_from_) {
+            // A cookie lets in a second time whom it has let in before: what this one says belongs to another stream.
+            taken.payload = {};
+            taken.flags &= static_cast<uint8_t>(~wire::tcp_fin);
+        }
+        deliver(one, taken);
     }
 
     // ---- time
@@ -270,15 +276,13 @@ class World {
     }
     /// Through bytes and the parser.
     void transmit(End& one, const wire::TcpSegment& made, size_t payload, uint16_t damage = 0) {
-        const uint32_t place = Seq{made.seq} + (made.has(wire::tcp_syn) ? 1 : 0) - first_in(one, made);
+        said_from_ = first_in(one, made);
+        const uint32_t place = Seq{made.seq} + (made.has(wire::tcp_syn) ? 1 : 0) - said_from_;
         const SegmentBytes bytes(made, one.in, place, payload, damage);
         if (const auto parsed = bytes.parse()) deliver(one, *parsed);
     }
     Seq first_in(End& one, const wire::TcpSegment& made) {
         if (one.live()) return one.hot.state == State::syn_sent ? Seq{made.seq} + 1 : one.first_in();
-        // A cookie may let in whom it has let in before, from the beginning of the stream.
-        for (const Answered& each : answered_)
-            if (&one == &client_ && Seq{each.syn_ack.seq} + 1 == Seq{made.ack}) return Seq{each.syn.seq} + 1;
         return numbers_of(one).rcv_nxt;
     }
 
@@ -563,6 +567,7 @@ class World {
     TimeWaitTable time_wait_{waiting_};
     std::vector<Answered> answered_;
     Numbers client_numbers_{}, server_numbers_{};
+    Seq said_from_{};  // where the stream begins whose bytes the latest segment carries
     uint32_t peer_clock_ = 0;
     uint16_t last_window_[2] = {65535, 65535};
     size_t accept_max_ = SIZE_MAX;

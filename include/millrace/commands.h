@@ -228,8 +228,10 @@ struct StreamOpen {
     uint16_t port;
     uint16_t server_slot;  ///< whose backend's source addresses are used
     uint32_t timeout_ms;   ///< after this long the stream is closed by the dataplane whatever its state
+    uint8_t tls;           ///< 1: its bytes go in TLS, as that backend's do; opened when the handshake is done
+    uint8_t reserved[7];
 };
-static_assert(sizeof(StreamOpen) == 32);
+static_assert(sizeof(StreamOpen) == 40);
 
 enum class StreamEnd : uint8_t {
     by_control = 0,
@@ -239,6 +241,7 @@ enum class StreamEnd : uint8_t {
     timed_out = 4,
     unreachable = 5,  ///< no route, no neighbour
     no_memory = 6,    ///< a limit of the dataplane, as source ports: says nothing about the server
+    tls_handshake = 7,  ///< the handshake failed
 };
 
 struct StreamClosed {

@@ -204,10 +204,13 @@ struct BackendRecord {
     Algorithm algorithm;
     WhenAllDown when_all_down;
     uint8_t retries;  ///< further servers tried after a failed connect
-    uint8_t reserved[3];
+    uint8_t tls;      ///< 1: its servers speak TLS, with what its slot was given to know them by
+    uint8_t reserved[2];
     KeepaliveRecord keepalive;
+    uint32_t handshake_timeout_ms;  ///< of TLS, from the connection on
+    uint8_t reserved1[4];
 };
-static_assert(sizeof(BackendRecord) == 72);
+static_assert(sizeof(BackendRecord) == 80);
 
 struct ServerRecord {
     StringRef name;  ///< unique in its backend; a name that resolves to several addresses owns several records

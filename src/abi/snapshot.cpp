@@ -348,7 +348,9 @@ class RecordChecker {
                rule(is_timeout(r.idle_timeout_ms), "idle timeout out of range") && check_keepalive(r.keepalive) &&
                rule(r.eject_after <= eject_after_max, "eject_after out of range") &&
                rule(r.eject_after == 0 || is_timeout(r.eject_ms), "time of ejection out of range") &&
-               rule(r.retries <= retries_max, "retries out of range");
+               rule(r.retries <= retries_max, "retries out of range") && rule(r.tls <= 1, "tls is neither 0 nor 1") &&
+               rule(r.tls == 0 || view_.dataplane().crypto_threads != 0, "TLS without a crypto thread") &&
+               rule(r.tls == 0 || is_timeout(r.handshake_timeout_ms), "handshake timeout out of range");
     }
 
     bool check_backends() {

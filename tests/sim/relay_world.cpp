@@ -72,7 +72,7 @@ void RelayWorld::plan_network() {
     config.backends[0].idle_timeout_ms = 900'000;
     add_tls_listeners(config);
     for (ListenerRecord& listener : config.listeners) {
-        listener.head_timeout_ms = 300'000;
+        listener.head_timeout_ms = listener.handshake_timeout_ms = 300'000;
         listener.idle_timeout_ms = 900'000;
     }
     balancer_ = std::make_unique<Balancer>(

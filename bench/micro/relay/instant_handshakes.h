@@ -52,6 +52,7 @@ class InstantHandshakes final : public Handshakes {
         }
         return std::nullopt;
     }
+    std::optional<uint16_t> open_to(const ServerPeer&) override { return std::nullopt; }
     size_t put(uint16_t seat, std::span<const uint8_t> bytes) override {
         seats_[seat].words.insert(seats_[seat].words.end(), bytes.begin(), bytes.end());
         return bytes.size();

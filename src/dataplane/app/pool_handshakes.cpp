@@ -17,6 +17,10 @@ relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
             .subject = answer.subject};
 }
 
+std::optional<uint16_t> PoolHandshakes::open_to(const relay::ServerPeer&) {
+    return std::nullopt;
+}
+
 namespace {
 
 void add(const auto& from, auto& to) {

@@ -15,6 +15,7 @@ class PoolHandshakes : public relay::Handshakes {
 
     uint16_t seat_count() const override { return static_cast<uint16_t>(settings_.seats); }
     std::optional<uint16_t> open(uint16_t listener_slot) override { return pool_.open(worker_, listener_slot, 0); }
+    std::optional<uint16_t> open_to(const relay::ServerPeer& peer) override;
     size_t put(uint16_t seat, std::span<const uint8_t> bytes) override { return pool_.put(worker_, seat, bytes); }
     void submit(uint16_t seat) override { pool_.submit(worker_, seat); }
     std::optional<uint16_t> poll() override { return pool_.poll(worker_); }

@@ -141,7 +141,9 @@ void RuntimeConfig::compile_slots(const RuntimeConfig* previous) {
                                          .keepalive = backend.keepalive,
                                          .address = server.address,
                                          .port = server.port,
-                                         .present = true};
+                                         .present = true,
+                                         .tls = backend.tls != 0,
+                                         .handshake_timeout_ms = backend.handshake_timeout_ms};
     }
 }
 

@@ -57,6 +57,8 @@ struct ServerBySlot {
     IpAddress address;  ///< a slot whose address or port differs from before belongs to another server now
     uint16_t port = 0;
     bool present = false;  ///< in this configuration
+    bool tls = false;
+    uint32_t handshake_timeout_ms = 0;
 };
 
 /// One of our own addresses. Its id is the index in local_addresses(), which never changes while the process lives.

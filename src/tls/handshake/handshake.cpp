@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 
 #include "tls/handshake/certificate.h"
 #include "tls/handshake/key_block.h"
@@ -46,12 +47,21 @@ Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSett
         SSL_set_accept_state(ssl_.get());
     } else {
         SSL_set_connect_state(ssl_.get());
-        if (!settings.server_name.empty()) {
-            SSL_set_tlsext_host_name(ssl_.get(), settings.server_name.c_str());
-            SSL_set1_host(ssl_.get(), settings.server_name.c_str());
-        }
+        if (!settings.server_name.empty()) expect(settings.server_name);
         if (settings.session != nullptr) SSL_set_session(ssl_.get(), settings.session);
     }
+}
+
+/// A name that can't be asked for must not end in a handshake that checks none.
+void Handshake::expect(const std::string& server_name) {
+    X509_VERIFY_PARAM* verification = SSL_get0_param(ssl_.get());
+    if (X509_VERIFY_PARAM_set1_ip_asc(verification, server_name.c_str()) == 1) return;
+    X509_VERIFY_PARAM_set_hostflags(verification, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str()) == 1 &&
+        X509_VERIFY_PARAM_set1_host(verification, server_name.data(), server_name.size()) == 1)
+        return;
+    error_ = "the server's name is none: " + take_openssl_error("too long");
+    state_ = State::failed;
 }
 
 Handshake::~Handshake() {
@@ -106,7 +116,9 @@ Handshake::State Handshake::step(Bytes in, std::vector<uint8_t>& out) {
     take_output(out);
     if (outcome == 1) return state_ = State::done;
     if (SSL_get_error(ssl_.get(), outcome) == SSL_ERROR_WANT_READ) return state_;
+    const bool unverified = ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED;
     error_ = take_openssl_error("the connection was closed");
+    if (unverified) error_ += std::string(": ") + X509_verify_cert_error_string(SSL_get_verify_result(ssl_.get()));
     return state_ = State::failed;
 }
 
@@ -160,10 +172,12 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
     if (fragment >= 1 && fragment <= 4) slot.payload_max = static_cast<uint16_t>(256u << fragment);
     if (!(slot.version == Version::tls13 ? hand_over_tls13(crypto, slot) : hand_over_tls12(slot))) {
         wipe(slot);
+        error_ = "what was agreed on can't be handed over";
         return false;
     }
     const Bytes rest = pending(in_);
     leftover.assign(rest.begin(), rest.end());
+    tally_ = nullptr;  // what comes from now on the record layer counts
     if (!stays_) end();
     return true;
 }

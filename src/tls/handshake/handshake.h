@@ -22,7 +22,8 @@
 namespace millrace::tls {
 
 struct HandshakeSettings {
-    /// a client's: sent as SNI, and what the server's certificate must be for; may be empty
+    /// a client's: what the server's certificate must be for, a host name, which is sent as SNI, or an address, which
+    /// is not (RFC 6066 §3); may be empty
     std::string server_name = {};
     SSL_SESSION* session = nullptr;       ///< a client's: of an earlier handshake with this server, to be resumed
     size_t bytes_max = size_t{64} << 10;  ///< that the peer may send until it is done
@@ -42,7 +43,7 @@ class Handshake {
     State step(Bytes in, std::vector<uint8_t>& out);
 
     State state() const { return state_; }
-    /// Why it failed, for the log; no bytes of the peer in it.
+    /// Why it failed, or can't be handed over, for the log; no bytes of the peer in it.
     const std::string& error() const { return error_; }
 
     /// Once done: fills the slot with keys and numbers, and gives the bytes behind the handshake, which are records
@@ -57,6 +58,7 @@ class Handshake {
     Owned<SSL_SESSION> session() const;
     /// Before hand_over(): the SSL object stays.
     void stay() { stays_ = true; }
+    bool stays() const { return stays_; }
     /// After it: reads what came behind the leftover, and forgets all but tickets.
     void read_along(Bytes records);
 
@@ -73,6 +75,7 @@ class Handshake {
     static void prepare(SSL_CTX* context);
 
   private:
+    void expect(const std::string& server_name);
     static void on_key_log(const SSL* ssl, const char* line);
     static void on_info(const SSL* ssl, int where, int value);
     static void on_message(int written, int version, int type, const void* bytes, size_t length, SSL* ssl, void* self);

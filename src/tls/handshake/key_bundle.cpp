@@ -72,16 +72,58 @@ std::string session_scope(const ListenerKeys& keys) {
            keys.context.client_ca_pem;
 }
 
+Json to_json(const ListenerKeys& keys) {
+    return {{"listener", keys.listener},
+            {"slot", keys.slot},
+            {"context", to_json(keys.context)},
+            {"ticket_keys", to_hex(keys.ticket_keys)}};
+}
+
+Json to_json(const BackendKeys& keys) {
+    Json servers = Json::array();
+    for (const ServerName& server : keys.servers)
+        servers.push_back({{"slot", server.slot}, {"name", server.name}, {"host", server.host}});
+    return {{"backend", keys.backend}, {"slot", keys.slot}, {"context", to_json(keys.context)},
+            {"verify", keys.verify},   {"ca", keys.ca_pem}, {"server_name", keys.server_name},
+            {"resume", keys.resume},   {"servers", servers}};
+}
+
+ListenerKeys to_listener(const Json& json) {
+    ListenerKeys keys{
+        .listener = json.at("listener"), .slot = json.at("slot"), .context = to_settings(json.at("context"))};
+    keys.context.session_scope = session_scope(keys);
+    keys.ticket_keys = from_hex(json.at("ticket_keys").get<std::string>());
+    if (!keys.ticket_keys.empty() && !TicketKeys::valid_size(keys.ticket_keys.size()))
+        throw std::out_of_range("ticket keys of a wrong length");
+    return keys;
+}
+
+BackendKeys to_backend(const Json& json) {
+    BackendKeys keys{.backend = json.at("backend"),
+                     .slot = json.at("slot"),
+                     .context = to_settings(json.at("context")),
+                     .verify = json.at("verify"),
+                     .ca_pem = json.at("ca"),
+                     .server_name = json.at("server_name"),
+                     .resume = json.at("resume")};
+    for (const Json& server : json.at("servers"))
+        keys.servers.push_back({.slot = server.at("slot"), .name = server.at("name"), .host = server.at("host")});
+    return keys;
+}
+
+template <class Keys>
+Json to_array(const std::vector<Keys>& all) {
+    Json json = Json::array();
+    for (const Keys& keys : all) json.push_back(to_json(keys));
+    return json;
+}
+
 }  // namespace
 
 std::string to_text(const KeyBundle& bundle) {
-    Json json = Json::array();
-    for (const ListenerKeys& keys : bundle.listeners)
-        json.push_back({{"listener", keys.listener},
-                        {"slot", keys.slot},
-                        {"context", to_json(keys.context)},
-                        {"ticket_keys", to_hex(keys.ticket_keys)}});
-    const Json whole{{"generation", bundle.generation}, {"listeners", json}};
+    const Json whole{{"generation", bundle.generation},
+                     {"listeners", to_array(bundle.listeners)},
+                     {"backends", to_array(bundle.backends)}};
     return whole.dump(-1, ' ', false, Json::error_handler_t::replace);  // a comment in a text may be in any code
 }
 
@@ -90,21 +132,27 @@ bool parse_bundle(std::string_view text, KeyBundle& bundle, std::string& error) 
         bundle = {};
         const Json whole = Json::parse(text);
         bundle.generation = whole.at("generation");
-        for (const Json& json : whole.at("listeners")) {
-            ListenerKeys& keys = bundle.listeners.emplace_back();
-            keys.listener = json.at("listener");
-            keys.slot = json.at("slot");
-            keys.context = to_settings(json.at("context"));
-            keys.context.session_scope = session_scope(keys);
-            keys.ticket_keys = from_hex(json.at("ticket_keys").get<std::string>());
-            if (!keys.ticket_keys.empty() && !TicketKeys::valid_size(keys.ticket_keys.size()))
-                throw std::out_of_range("ticket keys of a wrong length");
-        }
+        for (const Json& json : whole.at("listeners")) bundle.listeners.push_back(to_listener(json));
+        for (const Json& json : whole.at("backends")) bundle.backends.push_back(to_backend(json));
         return true;
     } catch (const std::exception& what) {
         error = std::string("no bundle of keys: ") + what.what();
         return false;
     }
+}
+
+std::unique_ptr<Servers> make_servers(const BackendKeys& keys, std::string& error) {
+    std::unique_ptr<Context> context = Context::client(keys.context, error);
+    if (!context) return nullptr;
+    if (!keys.verify)
+        context->trust_anybody();
+    else if (!context->trust(keys.ca_pem, error))
+        return nullptr;
+    auto made = std::make_unique<Servers>(
+        std::move(context),
+        Servers::Settings{.backend = keys.backend, .server_name = keys.server_name, .resume = keys.resume});
+    for (const ServerName& server : keys.servers) made->know(server.slot, {.name = server.name, .host = server.host});
+    return made;
 }
 
 }  // namespace millrace::tls

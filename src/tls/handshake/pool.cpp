@@ -8,6 +8,8 @@
 namespace millrace::tls {
 namespace {
 
+constexpr uint64_t ticket_retry_ns = 60'000'000'000;  // with a server that sends none
+
 uint64_t monotonic_ns() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -35,15 +37,23 @@ Pool::~Pool() {
 }
 
 void Pool::set_context(uint16_t context, std::shared_ptr<const Context> value) {
-    MILLRACE_ASSERT(!value || value->is_server());
-    const std::lock_guard lock(contexts_mutex_);
-    if (contexts_.size() <= context) contexts_.resize(context + size_t{1});
-    contexts_[context] = std::move(value);
+    if (value && !value->is_server()) return set_servers(context, std::make_shared<Servers>(std::move(value)));
+    set_use(context, {.context = std::move(value)});
 }
 
-std::shared_ptr<const Context> Pool::context(uint16_t number) {
-    const std::lock_guard lock(contexts_mutex_);
-    return number < contexts_.size() ? contexts_[number] : nullptr;
+void Pool::set_servers(uint16_t context, std::shared_ptr<Servers> value) {
+    set_use(context, {.servers = std::move(value)});
+}
+
+void Pool::set_use(uint16_t context, Use use) {
+    const std::lock_guard lock(uses_mutex_);
+    if (uses_.size() <= context) uses_.resize(context + size_t{1});
+    std::swap(uses_[context], use);  // what was there goes without the lock
+}
+
+Pool::Use Pool::use(uint16_t context) {
+    const std::lock_guard lock(uses_mutex_);
+    return context < uses_.size() ? uses_[context] : Use{};
 }
 
 std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t owner) {
@@ -61,6 +71,12 @@ std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, uint64_t o
     return number;
 }
 
+std::optional<uint16_t> Pool::open(uint32_t worker, uint16_t context, const ServerPeer& peer, uint64_t owner) {
+    const std::optional<uint16_t> number = open(worker, context, owner);
+    if (number) seat_of(worker, *number).server = peer;
+    return number;
+}
+
 size_t Pool::put(uint32_t worker, uint16_t number, Bytes bytes) {
     Seat& seat = seat_of(worker, number);
     MILLRACE_ASSERT(seat.taken && !seat.with_thread);
@@ -73,11 +89,11 @@ size_t Pool::put(uint32_t worker, uint16_t number, Bytes bytes) {
 void Pool::submit(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
     MILLRACE_ASSERT(seat.taken && !seat.with_thread);
-    MILLRACE_ASSERT(seat.ending || seat.state == Handshake::State::under_way);
+    MILLRACE_ASSERT(seat.ending || seat.ticket_wanted || seat.state == Handshake::State::under_way);
     seat.with_thread = true;
     seat.submitted_ns = monotonic_ns();
     Lane& lane = lane_of(worker, number);
-    if (seat.answered || seat.ending) return lane.answered.push(number);
+    if (seat.answered || seat.ending || seat.server) return lane.answered.push(number);
     const bool resuming = offers_resumption(Bytes(seat.input).first(seat.input_bytes));
     (resuming ? lane.resuming : lane.fresh).push(number);
 }
@@ -101,7 +117,8 @@ std::optional<uint16_t> Pool::poll(uint32_t number) {
 
 Pool::Answer Pool::answer(uint32_t worker, uint16_t number) const {
     const Seat& seat = *workers_[worker].seats[number];
-    return {seat.owner, seat.state, seat.output, seat.slot, seat.leftover, seat.resumed, seat.subject};
+    return {seat.owner,    seat.state,   seat.output,  seat.slot,
+            seat.leftover, seat.resumed, seat.subject, seat.ticket_wanted};
 }
 
 void Pool::close(uint32_t worker, uint16_t number) {
@@ -125,6 +142,7 @@ void Pool::release(uint32_t worker, uint16_t number) {
     seat.input_bytes = 0;
     seat.taken = seat.closed = seat.ending = seat.begun = seat.answered = seat.resumed = false;
     seat.state = Handshake::State::under_way;
+    seat.server.reset();
     workers_[worker].free.push_back(number);
 }
 
@@ -159,11 +177,22 @@ bool Pool::serve(uint32_t number, IndexRing Lane::*ring) {
     return false;
 }
 
-void Pool::begin(Thread& thread, Seat& seat) {
+void Pool::begin(Thread& thread, Seat& seat, uint64_t now_ns) {
     seat.begun = true;
-    const std::shared_ptr<const Context> used = context(seat.context);
-    if (used)
-        seat.handshake = std::make_unique<Handshake>(used, HandshakeSettings{}, &thread.counters.tally);
+    seat.begun_ns = now_ns;
+    const Use used = use(seat.context);
+    HandshakeSettings settings;
+    std::shared_ptr<const Context> context = used.context;
+    if (seat.server) {
+        seat.servers = used.servers;
+        context = used.servers ? used.servers->context() : nullptr;
+    }
+    if (seat.servers) {
+        seat.offered = seat.servers->session(*seat.server);
+        settings = {.server_name = seat.servers->name_of(*seat.server), .session = seat.offered.get()};
+    }
+    if (context)
+        seat.handshake = std::make_unique<Handshake>(context, settings, &thread.counters.tally);
     else
         seat.state = Handshake::State::failed;
 }
@@ -175,30 +204,90 @@ void Pool::step(Thread& thread, Seat& seat) {
     if (waited > counters.waited_longest_ns.load(std::memory_order_relaxed)) counters.waited_longest_ns.store(waited);
     seat.output.clear();
     if (seat.ending) {
-        seat.handshake.reset();
-        seat.leftover.clear();
+        take_down(seat, start);
     } else {
-        if (!seat.begun) begin(thread, seat);
-        if (seat.handshake) seat.state = seat.handshake->step(Bytes(seat.input).first(seat.input_bytes), seat.output);
-        seat.input_bytes = 0;
-        seat.answered = seat.answered || !seat.output.empty();
-        if (seat.state == Handshake::State::done) {
-            seat.resumed = seat.handshake->resumed();
-            seat.subject = seat.handshake->peer_subject();
-            const size_t suite = seat.handshake->suite_number(), group = group_index(seat.handshake->group());
-            if (seat.handshake->hand_over(thread.crypto, seat.slot, seat.leftover)) {
-                Tally::count(counters.tally.suites[suite]);
-                Tally::count(counters.tally.groups[group]);
-            } else {
-                seat.state = Handshake::State::failed;
-            }
+        if (seat.ticket_wanted) {
+            wipe(seat.slot);
+            seat.leftover.clear();
+            search_ticket(seat, Bytes(seat.input).first(seat.input_bytes), start);
+        } else {
+            shake(thread, seat, start);
         }
+        seat.input_bytes = 0;
         add(counters.steps, 1);
-        add(counters.done, seat.state == Handshake::State::done ? 1 : 0);
-        add(counters.resumed, seat.state == Handshake::State::done && seat.resumed ? 1 : 0);
-        add(counters.failed, seat.state == Handshake::State::failed ? 1 : 0);
     }
     add(counters.busy_ns, monotonic_ns() - start);
+}
+
+void Pool::shake(Thread& thread, Seat& seat, uint64_t now_ns) {
+    if (!seat.begun) begin(thread, seat, now_ns);
+    if (seat.handshake) seat.state = seat.handshake->step(Bytes(seat.input).first(seat.input_bytes), seat.output);
+    seat.answered = seat.answered || !seat.output.empty();
+    if (seat.state == Handshake::State::done) finish(thread, seat, now_ns);
+    CryptoCounters& counters = thread.counters;
+    add(counters.done, seat.state == Handshake::State::done ? 1 : 0);
+    add(counters.resumed, seat.state == Handshake::State::done && seat.resumed ? 1 : 0);
+    add(counters.failed, seat.state == Handshake::State::failed ? 1 : 0);
+    if (seat.state != Handshake::State::failed || !seat.servers) return;
+    const auto line = seat.servers->failed(*seat.server, seat.handshake->error(), now_ns);
+    if (line && report_) report_(*line);
+}
+
+void Pool::finish(Thread& thread, Seat& seat, uint64_t now_ns) {
+    Handshake& handshake = *seat.handshake;
+    seat.resumed = handshake.resumed();
+    seat.subject = seat.server ? std::string() : handshake.peer_subject();
+    const size_t suite = handshake.suite_number(), group = group_index(handshake.group());
+    if (seat.servers) harvest(seat, now_ns);
+    if (!handshake.hand_over(thread.crypto, seat.slot, seat.leftover)) {
+        seat.state = Handshake::State::failed;
+        if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns);
+        seat.ticket_wanted = false;
+        return;
+    }
+    Tally::count(thread.counters.tally.suites[suite]);
+    Tally::count(thread.counters.tally.groups[group]);
+    if (seat.ticket_wanted) search_ticket(seat, {}, now_ns);  // perhaps it is in the leftover
+}
+
+/// Takes the session of a handshake with a server, where one is wanted, or has it stay for the ticket.
+void Pool::harvest(Seat& seat, uint64_t now_ns) {
+    const auto refused = seat.offered && !seat.resumed ? std::optional(seat.begun_ns) : std::nullopt;
+    if (!seat.servers->harvest(*seat.server, refused, now_ns)) return;
+    Owned<SSL_SESSION> session = seat.handshake->session();
+    if (session && session != seat.offered)
+        seat.servers->store(*seat.server, std::move(session), now_ns);
+    else if (seat.handshake->version() == Version::tls13)
+        seat.handshake->stay();
+    else
+        seat.servers->give_up(*seat.server, now_ns);
+    seat.ticket_wanted = seat.handshake->stays();
+    seat.searched_bytes = 0;
+}
+
+/// With a ticket OpenSSL makes a new session of the one that it had.
+void Pool::search_ticket(Seat& seat, Bytes records, uint64_t now_ns) {
+    seat.handshake->read_along(records);
+    seat.searched_bytes += records.size();
+    Owned<SSL_SESSION> session = seat.handshake->session();
+    if (session && session != seat.offered)
+        seat.servers->store(*seat.server, std::move(session), now_ns);
+    else if (seat.searched_bytes < ticket_search_bytes_max)
+        return;
+    else
+        seat.servers->give_up(*seat.server, now_ns + ticket_retry_ns);
+    seat.ticket_wanted = false;
+    seat.handshake.reset();
+}
+
+/// Frees what the steps have made.
+void Pool::take_down(Seat& seat, uint64_t now_ns) {
+    if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns);
+    seat.ticket_wanted = false;
+    seat.handshake.reset();
+    seat.offered.reset();
+    seat.servers.reset();
+    seat.leftover.clear();
 }
 
 }  // namespace millrace::tls

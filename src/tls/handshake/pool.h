@@ -6,17 +6,24 @@
 // in flight and their memory: a worker that gets none lets the client wait, or refuses it.
 //
 //   worker:   open ─ put ─ submit ──►┐                                ┌──► poll ─ answer() ─ put ─ submit … close
-//             (submit only while the state is under_way; close once)
+//             (submit only while the state is under_way, or a ticket is wanted; close once)
 //                                    ▼                                │
 //   thread:                                       OpenSSL's step ───┘
 //
-// Steps of handshakes that have had an answer, and ends, need no private key and go first. Of the others three that
-// offer to resume a session go for each that does not: an offer may be worth nothing, so it must not starve who is new.
+// Handshakes are with clients, or our own with servers. One of these begins with a step that has no input. When it is
+// done and shall bring a session for later ones (servers.h), but the ticket is still to come, the answer says so: then
+// the worker may give the seat the records that come next, as they come, until an answer says no more. Keys and
+// leftover are of the first answer that is done.
+//
+// Steps of handshakes that have had an answer, those with servers, whose clients wait already, and ends go first. Of
+// the others three that offer to resume a session go for each that does not: an offer may be worth nothing, so it must
+// not starve who is new.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,11 +32,15 @@
 
 #include "tls/handshake/handshake.h"
 #include "tls/handshake/index_ring.h"
+#include "tls/handshake/servers.h"
 
 namespace millrace::tls {
 
 /// Bytes of the peer that one step takes at most; more than nearly every client's whole flight.
 inline constexpr size_t step_input_bytes_max = 4096;
+
+/// Bytes behind a handshake in which a server's ticket is looked for: it sends tickets before anything else.
+inline constexpr size_t ticket_search_bytes_max = 16'384;
 
 /// What a crypto thread has counted. Written by it alone, read by whoever wants to.
 struct CryptoCounters {
@@ -53,14 +64,21 @@ class Pool {
     Pool(const Pool&) = delete;
     Pool& operator=(const Pool&) = delete;
 
-    /// What handshakes of clients that begin from now on use in place of number `context`: a server's, or null for
-    /// none. From any thread but a worker's.
+    /// Takes lines for the log: why servers are not reached by TLS. Called on crypto threads; set before they serve.
+    void report_to(std::function<void(const std::string&)> report) { report_ = std::move(report); }
+
+    /// What handshakes that begin from now on use in place of number `context`: with clients, a server's; with servers,
+    /// a client's; or null for none. From any thread but a worker's.
     void set_context(uint16_t context, std::shared_ptr<const Context> value);
+    /// Likewise, for handshakes with servers of which more is known.
+    void set_servers(uint16_t context, std::shared_ptr<Servers> value);
 
     // ---- a worker's side; `worker` is its number
 
-    /// A seat for a new handshake. Nothing while all are taken.
+    /// A seat for a new handshake with a client. Nothing while all are taken.
     std::optional<uint16_t> open(uint32_t worker, uint16_t context, uint64_t owner);
+    /// Likewise with a server.
+    std::optional<uint16_t> open(uint32_t worker, uint16_t context, const ServerPeer& peer, uint64_t owner);
     /// Adds bytes of the peer to the next step's input; returns how many had room. Only while the worker has the seat.
     size_t put(uint32_t worker, uint16_t seat, Bytes bytes);
     /// Gives the seat to its crypto thread.
@@ -75,6 +93,7 @@ class Pool {
         Bytes leftover;    ///< likewise: records behind it
         bool resumed;
         std::string_view subject;  ///< likewise: of the client's certificate (RFC 2253), or empty
+        bool ticket_wanted;        ///< likewise, with a server: its next records are
     };
     /// A seat that has come back from its thread, or nothing. A seat that was closed meanwhile is not shown.
     std::optional<uint16_t> poll(uint32_t worker);
@@ -110,6 +129,18 @@ class Pool {
         std::vector<uint8_t> output, leftover;
         std::string subject;
         Slot slot{};
+        // With a server:
+        std::optional<ServerPeer> server;  // of the worker
+        std::shared_ptr<Servers> servers;  // of its thread, from the first step on
+        Owned<SSL_SESSION> offered;        // likewise
+        uint64_t begun_ns = 0;             // likewise
+        bool ticket_wanted = false;        // of whoever has it: the handshake stays
+        size_t searched_bytes = 0;         // of its thread: for the ticket
+    };
+    /// What handshakes use: with clients a context, with servers the other one.
+    struct Use {
+        std::shared_ptr<const Context> context = nullptr;
+        std::shared_ptr<Servers> servers = nullptr;
     };
     /// What a worker and a thread have between them.
     struct Lane {
@@ -132,17 +163,24 @@ class Pool {
 
     Seat& seat_of(uint32_t worker, uint16_t seat) { return *workers_[worker].seats[seat]; }
     Lane& lane_of(uint32_t worker, uint16_t seat) { return *workers_[worker].lanes[seat_of(worker, seat).lane]; }
-    std::shared_ptr<const Context> context(uint16_t number);
+    void set_use(uint16_t context, Use use);
+    Use use(uint16_t context);
     bool serve(uint32_t thread, IndexRing Lane::*ring);
     void step(Thread& thread, Seat& seat);
-    void begin(Thread& thread, Seat& seat);
+    void begin(Thread& thread, Seat& seat, uint64_t now_ns);
+    void shake(Thread& thread, Seat& seat, uint64_t now_ns);
+    void finish(Thread& thread, Seat& seat, uint64_t now_ns);
+    static void harvest(Seat& seat, uint64_t now_ns);
+    static void search_ticket(Seat& seat, Bytes records, uint64_t now_ns);
+    static void take_down(Seat& seat, uint64_t now_ns);
     void end(uint32_t worker, uint16_t seat);
     void release(uint32_t worker, uint16_t seat);
 
     std::vector<Worker> workers_;
     std::vector<Thread> threads_;
-    std::mutex contexts_mutex_;
-    std::vector<std::shared_ptr<const Context>> contexts_;
+    std::function<void(const std::string&)> report_;
+    std::mutex uses_mutex_;
+    std::vector<Use> uses_;  // by the number of the context
 };
 
 }  // namespace millrace::tls

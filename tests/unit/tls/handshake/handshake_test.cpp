@@ -76,7 +76,26 @@ TEST(Handshake, ServersNameIsChecked) {
     Joined right(context, {.server_name = "ticker.test"}), wrong(context, {.server_name = "other.test"});
     EXPECT_EQ(right.shake(), Handshake::State::done) << right.ours.error();
     EXPECT_EQ(wrong.shake(), Handshake::State::failed);
-    EXPECT_EQ(wrong.ours.error(), "certificate verify failed");
+    EXPECT_EQ(wrong.ours.error(), "certificate verify failed: hostname mismatch");
+}
+
+TEST(Handshake, ServersAddressIsChecked) {
+    const auto context = client_context();
+    for (const char* address : {"198.18.1.10", "2001:db8::10"}) {
+        Joined right(context, {.server_name = address}), wrong(context, {.server_name = address});
+        right.peer.use(identity(KeyKind::ecdsa, address));
+        EXPECT_EQ(right.shake(), Handshake::State::done) << right.ours.error();
+        EXPECT_EQ(SSL_get_servername(right.peer.ssl(), TLSEXT_NAMETYPE_host_name), nullptr);
+        EXPECT_EQ(wrong.shake(), Handshake::State::failed);
+        EXPECT_EQ(wrong.ours.error(), "certificate verify failed: IP address mismatch");
+    }
+}
+
+TEST(Handshake, WithoutANameThatCanBeAskedForNothingBegins) {
+    Joined joined(client_context(), {.server_name = std::string(300, 'x')});
+    EXPECT_EQ(joined.shake(), Handshake::State::failed);
+    EXPECT_EQ(joined.ours.error().find("the server's name is none: "), 0u) << joined.ours.error();
+    EXPECT_TRUE(joined.peer.output().empty());
 }
 
 TEST(Handshake, UnknownAuthorityIsRefusedUnlessAnybodyIsTrusted) {

@@ -43,6 +43,53 @@ TEST(KeyBundle, ComesBackAsItWas) {
     EXPECT_EQ(context.session_scope, "wss\n1\nd") << "sessions don't outlive what clients are asked for";
 }
 
+TEST(KeyBundle, BackendsComeBackAsTheyWere) {
+    const BackendKeys keys{.backend = "quotes",
+                           .slot = 9,
+                           .context = {.identities = {identity(KeyKind::ecdsa, "balancer")}, .groups = "X25519"},
+                           .verify = false,
+                           .ca_pem = authority_pem(),
+                           .server_name = "quotes.example.com",
+                           .resume = false,
+                           .servers = {{.slot = 3, .name = "a", .host = "a.example.com"}, {.slot = 4, .name = "b"}}};
+    KeyBundle bundle;
+    std::string error;
+    ASSERT_TRUE(parse_bundle(to_text({.generation = 7, .backends = {keys}}), bundle, error)) << error;
+    EXPECT_TRUE(bundle.listeners.empty());
+    ASSERT_EQ(bundle.backends.size(), 1u);
+    const BackendKeys& back = bundle.backends[0];
+    EXPECT_EQ(back.backend, "quotes");
+    EXPECT_EQ(back.slot, 9);
+    EXPECT_EQ(back.context.identities.at(0).key_pem, keys.context.identities[0].key_pem);
+    EXPECT_EQ(back.context.groups, "X25519");
+    EXPECT_FALSE(back.verify);
+    EXPECT_FALSE(back.resume);
+    EXPECT_EQ(back.ca_pem, authority_pem());
+    EXPECT_EQ(back.server_name, "quotes.example.com");
+    ASSERT_EQ(back.servers.size(), 2u);
+    EXPECT_EQ(back.servers[0].host, "a.example.com");
+    EXPECT_EQ(back.servers[1].slot, 4);
+    EXPECT_EQ(back.servers[1].name, "b");
+}
+
+TEST(KeyBundle, ServersAreMadeOfWhatIsPossible) {
+    const BackendKeys good{
+        .backend = "quotes", .ca_pem = authority_pem(), .servers = {{.slot = 3, .name = "a", .host = "a.example.com"}}};
+    std::string error;
+    const auto servers = make_servers(good, error);
+    ASSERT_NE(servers, nullptr) << error;
+    EXPECT_EQ(servers->name_of({3, IpAddress::v4(198, 18, 1, 10)}), "a.example.com");
+    BackendKeys bad = good;
+    bad.ca_pem = "nothing of the kind";
+    EXPECT_EQ(make_servers(bad, error), nullptr);
+    EXPECT_EQ(error.find("CA: "), 0u) << error;
+    bad.verify = false;
+    EXPECT_NE(make_servers(bad, error), nullptr) << "nobody needs it";
+    bad.context.identities = {{identity(KeyKind::ecdsa).chain_pem, identity(KeyKind::rsa).key_pem}};
+    EXPECT_EQ(make_servers(bad, error), nullptr);
+    EXPECT_EQ(error.find("private key: "), 0u) << error;
+}
+
 TEST(KeyBundle, ACommentInAnyCodeDoesNoHarm) {
     ListenerKeys keys{.listener = "wss", .context = {.identities = {identity(KeyKind::ecdsa)}}};
     keys.context.identities[0].chain_pem.insert(0, "issued for M\xfcller\n");

@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 #include <utility>
 
+#include <millrace/address.h>
+
 #include "tls/handshake/openssl.h"
 
 namespace millrace::tls {
@@ -50,7 +52,7 @@ Signed make(KeyKind kind, const std::string& name, const Signed* by) {
     if (by == nullptr)
         add(certificate, NID_basic_constraints, "critical,CA:TRUE");
     else
-        add(certificate, NID_subject_alt_name, "DNS:" + name);
+        add(certificate, NID_subject_alt_name, (parse_ip_address(name) ? "IP:" : "DNS:") + name);
     if (X509_sign(certificate, by == nullptr ? made.key.get() : by->key.get(), EVP_sha256()) == 0) std::abort();
     return made;
 }

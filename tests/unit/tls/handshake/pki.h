@@ -12,7 +12,8 @@ enum class KeyKind { ecdsa, rsa };
 /// The authority's certificate as PEM.
 const std::string& authority_pem();
 
-/// A certificate for `name` (subject and DNS name), signed by the authority, with its key. The same one each time.
+/// A certificate for `name` (subject, and DNS name or address), signed by the authority, with its key. The same one
+/// each time.
 const Identity& identity(KeyKind kind, const std::string& name = "ticker.test");
 
 }  // namespace millrace::tls

@@ -6,7 +6,7 @@
 
 #include "dataplane/tcp/close.h"
 #include "dataplane/tcp/extension.h"
-#include "tests/sim/client_tls.h"
+#include "tests/sim/peer_tls.h"
 
 namespace millrace::sim {
 namespace {
@@ -176,6 +176,10 @@ void Balancer::make_workers() {
         pool_ = std::make_unique<tls::Pool>(pool_settings_);
         for (const ListenerRecord& listener : config_->snapshot().listeners())
             if (listener.tls != 0) pool_->set_context(listener.slot, simulated_server_context());
+        for (const BackendRecord& backend : config_->snapshot().backends())
+            if (backend.tls != 0)
+                pool_->set_servers(app::context_of_backend(backend.slot),
+                                   std::make_shared<tls::Servers>(simulated_client_context()));
     }
     for (uint16_t index = 0; index < settings.core_count; ++index) {
         auto unit = std::make_unique<Unit>();
@@ -433,9 +437,10 @@ void Balancer::check_relay(const relay::Shard& shard, const Relay& relay, uint64
         if (setup.request != store::no_chunk) count(setup.request);
         if (setup.response != store::no_chunk) count(setup.response);
     }
-    if (relay.has(relay::flag_tls)) {
+    for (const Side side : {Side::client, Side::server}) {
+        if (!relay.has_tls(side)) continue;
         const auto index = static_cast<size_t>(&relay - &shard.relays.at(0));
-        if (const store::ChunkId raw = shard.tls_ends[index].raw; raw != store::no_chunk) count(raw);
+        if (const store::ChunkId raw = shard.tls_of(side).ends[index].raw; raw != store::no_chunk) count(raw);
     }
     const bool waits = relay.has(relay::flag_ready) || relay.has(relay::flag_parked);
     expect(waits || relay.has(relay::flag_client_open) || relay.has(relay::flag_server_open),

@@ -23,9 +23,15 @@ Message read(const Balancer::Reply& reply) {
 struct ControlScene : Scene {
     using Scene::Scene;
 
-    void open(uint64_t id, uint32_t timeout_ms = 5000, const IpAddress& to = Station::address_of(true, 1)) {
-        const StreamOpen message{
-            .id = id, .server = to, .port = server_port, .server_slot = 0, .timeout_ms = timeout_ms};
+    void open(uint64_t id, uint32_t timeout_ms = 5000, const IpAddress& to = Station::address_of(true, 1),
+              bool tls = false) {
+        const StreamOpen message{.id = id,
+                                 .server = to,
+                                 .port = server_port,
+                                 .server_slot = 0,
+                                 .timeout_ms = timeout_ms,
+                                 .tls = tls,
+                                 .reserved = {}};
         EXPECT_TRUE(balancer->request(MessageType::stream_open, 0, bytes_of(message)));
     }
     void send(uint64_t id, std::string_view text) {
@@ -103,6 +109,40 @@ TEST(RelayStreams, EveryEndIsTold) {
     scene.expect_idle();
 }
 
+TEST(RelayStreams, MayGoThroughTls) {
+    ControlScene scene;
+    add_tls_listeners(scene.config);
+    scene.config.backends[0].tls = 1;
+    scene.config.backends[0].handshake_timeout_ms = 5'000;
+    scene.start();
+    Station& server = scene.silent_host(1);
+    server.listen_tls(server_port, {}, answering("pong: \r\n\r\n"));
+    scene.open(7, 5000, Station::address_of(true, 1), true);
+    EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    scene.send(7, "ping: \r\n\r\n");
+    const Balancer::Reply data = scene.next();
+    EXPECT_EQ(data.type, MessageType::stream_data);
+    EXPECT_EQ(std::memcmp(data.payload.data() + 8, "pong: \r\n\r\n", 10), 0);
+    EXPECT_EQ(server.peers().at(0)->received, "ping: \r\n\r\n");
+    server.peers().at(0)->shutdown();
+    EXPECT_EQ(scene.next_end(7), StreamEnd::by_server);
+    // Who does not speak TLS, says nothing, or hangs up.
+    scene.silent_host(2).listen(server_port, [](Peer& peer) {
+        if (!peer.received.empty() && peer.once()) peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    scene.open(8, 5000, Station::address_of(true, 2), true);
+    EXPECT_EQ(scene.next_end(8), StreamEnd::tls_handshake);
+    scene.silent_host(3).listen(server_port, [](Peer&) {});
+    scene.open(9, 1500, Station::address_of(true, 3), true);
+    EXPECT_EQ(scene.next_end(9), StreamEnd::timed_out);
+    scene.silent_host(4).listen(server_port, [](Peer& peer) {
+        if (!peer.received.empty()) peer.shutdown();
+    });
+    scene.open(10, 1500, Station::address_of(true, 4), true);
+    EXPECT_EQ(scene.next_end(10), StreamEnd::tls_handshake);
+    scene.expect_idle();
+}
+
 // Control could no longer reach them, and that says nothing about the server.
 TEST(RelayStreams, EndWithoutAVerdictWhenTheirShardMoves) {
     ControlScene scene(1, 2);
@@ -125,8 +165,13 @@ TEST(RelayStreams, AreRefusedWithoutAVerdictByAWorkerThatOwnsNoShard) {
     scene.start();
     scene.server(1);
     scene.balancer->share_out(1);
-    const StreamOpen open{
-        .id = 1, .server = Station::address_of(true, 1), .port = server_port, .server_slot = 0, .timeout_ms = 500};
+    const StreamOpen open{.id = 1,
+                          .server = Station::address_of(true, 1),
+                          .port = server_port,
+                          .server_slot = 0,
+                          .timeout_ms = 500,
+                          .tls = 0,
+                          .reserved = {}};
     scene.balancer->request(MessageType::stream_open, 0, bytes_of(open), 1);
     scene.run(0.01);
     const auto reply = scene.balancer->reply(1);

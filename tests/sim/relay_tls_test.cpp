@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 
-#include "tests/sim/scene.h"
+#include "tests/sim/tls_scene.h"
 
 namespace millrace::sim {
 namespace {
@@ -11,45 +11,8 @@ namespace {
 using relay::TlsStats;
 using relay::WorkerStats;
 
-std::string pattern(size_t length) {
-    std::string text(length, ' ');
-    for (size_t i = 0; i < length; ++i) text[i] = static_cast<char>(i * 31 + i / 256);
-    return text;
-}
-
-struct TlsScene : Scene {
-    explicit TlsScene(size_t server_count = 1, uint16_t workers = 1) : Scene(server_count, workers) {
-        add_tls_listeners(config);
-    }
-    /// An upgraded connection over TLS, and the server's end of it.
-    Peer& secured(Station& from, Station& to, Peer*& server_end, const ClientTlsOptions& tls = {}) {
-        Peer& peer = from.connect_tls(https_port, tls);
-        peer.send(upgrade_request("/"));
-        EXPECT_TRUE(run(10, [&] { return head_length(peer.received) != 0; }));
-        EXPECT_EQ(status_of(peer.received), 101);
-        peer.received.clear();
-        server_end = to.peers().back().get();
-        server_end->received.clear();
-        return peer;
-    }
-    uint64_t tls_total(Counter TlsStats::*counter) {
-        uint64_t sum = 0;
-        for (uint16_t i = 0; i < balancer->worker_count(); ++i) sum += (balancer->stats(i).worker.tls.*counter).load();
-        return sum;
-    }
-    /// No key of any relay is left.
-    void expect_no_keys() {
-        for (size_t i = 0; i < balancer->shard_count(); ++i)
-            for (const relay::TlsEnd& end : balancer->shard(i).tls_ends) {
-                const auto* bytes = reinterpret_cast<const uint8_t*>(&end);
-                if (!std::all_of(bytes, bytes + sizeof end, [](uint8_t byte) { return byte == 0; }))
-                    return ADD_FAILURE() << "a slot of shard " << i << " is not wiped";
-            }
-    }
-};
-
 struct RelayTls : testing::TestWithParam<tls::Version> {
-    ClientTlsOptions options() const { return {.version = GetParam()}; }
+    PeerTlsOptions options() const { return {.version = GetParam()}; }
 };
 INSTANTIATE_TEST_SUITE_P(Versions, RelayTls, testing::Values(tls::Version::tls12, tls::Version::tls13),
                          [](const auto& of) { return of.param == tls::Version::tls12 ? "Tls12" : "Tls13"; });
@@ -224,7 +187,7 @@ TEST(RelayTlsHandshake, AHelloWithoutItsEndHoldsNoSeat) {
     TlsScene scene;
     scene.options.tls_seats = 1;
     scene.start();
-    const std::string hello = ClientTls({}).start();
+    const std::string hello = PeerTls({}).start();
     // Cut over two records, the second of which does not come.
     const std::string part = hello.substr(0, 3) + std::string("\0\x20", 2) + hello.substr(5, 32);
     scene.client(1).connect(https_port).send(part);
@@ -238,7 +201,7 @@ TEST(RelayTlsHandshake, AHelloWithoutItsEndHoldsNoSeat) {
 TEST(RelayTlsHandshake, AHelloMayBeCutOverRecordsAndSegments) {
     TlsScene scene;
     scene.start();
-    const std::string hello = ClientTls({}).start();
+    const std::string hello = PeerTls({}).start();
     Peer& client = scene.client(1).connect(https_port);
     for (size_t at = 5; at < hello.size(); at += 50) {
         const std::string part = hello.substr(at, 50);
@@ -259,7 +222,7 @@ TEST(RelayTlsHandshake, AHelloAndAFinGiveTheSeatBack) {
     // It takes so little of the flight that this stays unacknowledged.
     Peer& client = scene.client(1, 300).connect(https_port);
     client.pause();
-    client.send(ClientTls({}).start());
+    client.send(PeerTls({}).start());
     client.shutdown();
     scene.run(1);
     Peer& other = scene.client(2).connect_tls(https_port);
@@ -315,7 +278,7 @@ TEST(RelayTlsHandshake, SilentClientsDoNotKeepOthersOut) {
     std::vector<Peer*> silent;
     for (int i = 1; i <= 4; ++i) {
         silent.push_back(&scene.client(i).connect(https_port));
-        silent.back()->send(ClientTls({}).start());
+        silent.back()->send(PeerTls({}).start());
         scene.run(0.1);
     }
     // A seat is taken from who has been silent for a second, the longest first, and only for one who waits.

@@ -71,6 +71,9 @@ void RelayWorld::plan_network() {
     // Two timeouts in a row of a minute each are possible; silence of a peer that lost its RST has to end the run.
     config.backends[0].idle_timeout_ms = 900'000;
     add_tls_listeners(config);
+    servers_speak_tls_ = random_tls_.chance(0.4);
+    config.backends[0].tls = servers_speak_tls_;
+    config.backends[0].handshake_timeout_ms = 300'000;
     for (ListenerRecord& listener : config.listeners) {
         listener.head_timeout_ms = listener.handshake_timeout_ms = 300'000;
         listener.idle_timeout_ms = 900'000;
@@ -84,7 +87,12 @@ void RelayWorld::plan_network() {
             network_,
             StationOptions{
                 .number = i, .server = true, .v6 = v6[i - 1u], .seed = random_.next(), .link = link_, .tcp = {}}));
-        if (i != 1 || !one_refuses) servers_.back()->listen(server_port, [this](Peer& peer) { on_server(peer); });
+        const auto handler = [this](Peer& peer) { on_server(peer); };
+        if (i == 1 && one_refuses) continue;
+        if (servers_speak_tls_)
+            servers_.back()->listen_tls(server_port, {.version = random_version()}, handler);
+        else
+            servers_.back()->listen(server_port, handler);
     }
     for (uint8_t i = 1; i <= 3; ++i) {
         tcp::Options tcp;
@@ -99,6 +107,10 @@ void RelayWorld::plan_network() {
                                                                               .tcp = tcp}));
     }
     if (random_.chance(0.5)) plan_narrow_path();
+}
+
+tls::Version RelayWorld::random_version() {
+    return random_tls_.chance(0.3) ? tls::Version::tls12 : tls::Version::tls13;
 }
 
 /// For a while the balancer's packets meet a narrower link, and whoever sends too large ones may not be told.
@@ -122,7 +134,8 @@ void RelayWorld::change_path(TimeUs now) {
 
 void RelayWorld::move_shards(TimeUs now) {
     // Handshakes don't outlive a move of their shard.
-    const bool shaking = balancer_->worker_total(&relay::WorkerStats::relays_tls_handshake) != 0;
+    const bool shaking = balancer_->worker_total(&relay::WorkerStats::relays_tls_handshake) != 0 ||
+                         (servers_speak_tls_ && balancer_->worker_total(&relay::WorkerStats::relays_connecting) != 0);
     if (now < move_at_ || shaking) return;
     move_at_ = now + random_moves_.below(2 * moves_us_);
     polling_ = polling_ == 1 ? 2 : 1;
@@ -257,8 +270,7 @@ Peer& RelayWorld::connect(Session& session) {
                                                              : balancer_v4_second;
     const auto handler = [this, &session](Peer& peer) { on_client(session, peer); };
     if (!session.tls) return session.station->connect(raw ? tcp_port : http_port, handler, to);
-    const ClientTlsOptions options{.version = random_tls_.chance(0.3) ? tls::Version::tls12 : tls::Version::tls13,
-                                   .alpn = random_tls_.chance(0.5)};
+    const PeerTlsOptions options{.version = random_version(), .alpn = random_tls_.chance(0.5)};
     return session.station->connect_tls(raw ? tls_port : https_port, options, handler, to);
 }
 
@@ -335,6 +347,10 @@ void RelayWorld::on_server(Peer& peer) {
         ++session->servers_seen;
     }
     if (peer.end_) return;
+    if (servers_speak_tls_ && session->server_key_updates_left > 0 && random_tls_.chance(0.2)) {
+        --session->server_key_updates_left;
+        peer.key_update(random_tls_.chance(0.5));
+    }
     const size_t head = session->kind == Kind::raw ? raw_head_bytes : head_length(peer.received);
     const bool whole = peer.received.size() - head >= session->up.size();
     if (!session->server_began && (upgrades(*session) || whole)) {

@@ -70,7 +70,8 @@ class RelayWorld {
         Peer *client = nullptr, *server = nullptr;
         bool client_began = false, server_began = false, client_done = false, server_done = false;
         uint32_t servers_seen = 0;
-        uint32_t key_updates_left = 20;  // more than 32 in a row without data are an attack
+        uint32_t key_updates_left = 20,
+                 server_key_updates_left = 20;  // more than 32 in a row without data are an attack
     };
 
     void plan_network();
@@ -91,6 +92,7 @@ class RelayWorld {
     void check_session(const Session& session, std::span<const RelayEvent> events);
     void describe_sessions();
     Peer& connect(Session& session);
+    tls::Version random_version();
     static bool never_accepted(const Session& session, std::span<const RelayEvent> events);
     static std::string name_of(const Session& session);
     void fail(const std::string& what);
@@ -110,7 +112,7 @@ class RelayWorld {
     MovedTotals moved_;
     TimeUs narrow_at_ = UINT64_MAX, wide_at_ = UINT64_MAX;
     uint16_t narrow_mtu_ = 0;
-    bool black_hole_ = false;
+    bool black_hole_ = false, servers_speak_tls_ = false;
 };
 
 }  // namespace millrace::sim

@@ -84,6 +84,11 @@ void Station::listen(uint16_t port, Handler handler) {
     host_->listen(port);
 }
 
+void Station::listen_tls(uint16_t port, const PeerTlsOptions& options, Handler handler) {
+    accepts_tls_ = options;
+    listen(port, std::move(handler));
+}
+
 Peer& Station::connect(uint16_t port, Handler on_change, const IpAddress& to) {
     const uint16_t own_port = next_port_++;
     const SocketId id = host_->connect(to, port, own_port);
@@ -93,9 +98,9 @@ Peer& Station::connect(uint16_t port, Handler on_change, const IpAddress& to) {
     return *peers_.back();
 }
 
-Peer& Station::connect_tls(uint16_t port, const ClientTlsOptions& options, Handler on_change, const IpAddress& to) {
+Peer& Station::connect_tls(uint16_t port, const PeerTlsOptions& options, Handler on_change, const IpAddress& to) {
     Peer& peer = connect(port, std::move(on_change), to);
-    peer.tls = std::make_unique<ClientTls>(options);
+    peer.tls = std::make_unique<PeerTls>(options);
     return peer;
 }
 
@@ -114,6 +119,7 @@ void Station::on_open(Host&, SocketId id) {
         peers_.push_back(std::make_unique<Peer>(*this, id, uint16_t{0}));
         known = by_socket_[id] = peers_.back().get();
         known->on_change = handler_;
+        if (accepts_tls_) known->tls = std::make_unique<PeerTls>(*accepts_tls_, Role::server);
     }
     known->open_ = true;
     if (known->tls != nullptr) known->send_raw(known->tls->start());

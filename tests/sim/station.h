@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "tests/sim/balancer.h"
-#include "tests/sim/client_tls.h"
 #include "tests/sim/host.h"
+#include "tests/sim/peer_tls.h"
 
 namespace millrace::sim {
 
@@ -43,7 +43,7 @@ class Peer {
     std::optional<End> end_;
     bool open_ = false;
     bool aborted = false;
-    std::unique_ptr<ClientTls> tls;  ///< of a client with TLS; `received` is what it has opened
+    std::unique_ptr<PeerTls> tls;  ///< with TLS: `received` is what it has opened
     /// Called after every change, also after this end's own doing.
     std::function<void(Peer&)> on_change;
 
@@ -77,10 +77,12 @@ class Station : public Application {
     using Handler = std::function<void(Peer&)>;
     /// From now on connections to the port are accepted; `handler` is called for each at every change.
     void listen(uint16_t port, Handler handler);
+    /// The same with TLS.
+    void listen_tls(uint16_t port, const PeerTlsOptions& options, Handler handler);
     /// Starts a connection to the balancer.
     Peer& connect(uint16_t port, Handler on_change = {}, const IpAddress& to = balancer_v4);
     /// The same with TLS.
-    Peer& connect_tls(uint16_t port, const ClientTlsOptions& options = {}, Handler on_change = {},
+    Peer& connect_tls(uint16_t port, const PeerTlsOptions& options = {}, Handler on_change = {},
                       const IpAddress& to = balancer_v4);
 
     const IpAddress& address() const { return address_; }
@@ -105,6 +107,7 @@ class Station : public Application {
     IpAddress address_;
     std::unique_ptr<Host> host_;
     Handler handler_;
+    std::optional<PeerTlsOptions> accepts_tls_;
     uint16_t next_port_ = 20000;
     std::map<SocketId, Peer*> by_socket_;
     std::vector<std::unique_ptr<Peer>> peers_;

@@ -178,15 +178,15 @@ void Engine::segment_for_relay(Shard& shard, uint32_t value, const wire::TcpSegm
 
 size_t Engine::consume(Ref r, Side side, std::span<const uint8_t> bytes) {
     if (fault(Fault::relay_ack_without_storing) && bytes.size() > 900) return bytes.size();
-    const bool records = side == Side::client && r.relay.has(flag_tls) && r.relay.phase > Phase::tls_handshake &&
-                         r.relay.phase != Phase::answering;
-    return records ? consume_records(r, bytes) : consume_plain(r, side, bytes);
+    if (!r.relay.has_tls(side) || r.relay.phase == Phase::answering) return consume_plain(r, side, bytes);
+    if (!tls_end(r, side).established()) return consume_handshake(r, side, bytes);
+    const size_t taken = consume_records(r, side, bytes);
+    if (side == Side::server && tls_end(r, side).seat != no_seat) harvest(r, bytes.first(taken));
+    return taken;
 }
 
 size_t Engine::consume_plain(Ref r, Side side, std::span<const uint8_t> bytes) {
     switch (r.relay.phase) {
-        case Phase::tls_handshake:
-            return consume_handshake(r, bytes);
         case Phase::relaying:
             return pump(r, side, bytes);
         case Phase::answering:
@@ -202,6 +202,7 @@ size_t Engine::consume_plain(Ref r, Side side, std::span<const uint8_t> bytes) {
                 return pump(r, side, bytes);
             return append(r, setup.request, bytes);
         }
+        case Phase::tls_handshake:
         case Phase::none:
             break;
     }
@@ -216,7 +217,7 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
     const bool noted = std::exchange(tls_noted_, false);
     if (events.consumed != 0 || noted) progress(r);
     bool said_all = events.has(tcp::event_peer_fin);
-    if ((noted || said_all) && side == Side::client && r.relay.has(flag_tls)) said_all = judge_client(r, said_all);
+    if ((noted || said_all) && r.relay.has_tls(side)) said_all = judge_peer(r, side, said_all);
     if (said_all && r.relay.is_open(side)) on_peer_fin(r, side);
     if (events.has(tcp::event_refused) || events.has(tcp::event_reset) || events.has(tcp::event_timed_out))
         on_connection_lost(r, side, events);
@@ -225,7 +226,8 @@ void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
 }
 
 void Engine::progress(Ref r) {
-    if (r.relay.phase == Phase::tls_handshake) feed_handshake(r);
+    for (const Side side : {Side::client, Side::server})
+        if (shakes_hands(r, side)) feed_handshake(r, side);
     if (r.relay.phase == Phase::reading_head) read_request(r);
     if (r.relay.phase == Phase::awaiting_response) read_response(r);
     if (r.relay.setup != store::no_chunk) check_bodies(r);
@@ -234,14 +236,15 @@ void Engine::progress(Ref r) {
 void Engine::on_peer_fin(Ref r, Side side) {
     switch (r.relay.phase) {
         case Phase::tls_handshake:
-            if (handshake_goes_on(r)) return;
-            close_seat(r);
+            if (handshake_goes_on(r, side)) return;
+            close_seat(r, side);
             [[fallthrough]];
         case Phase::reading_head:
             r.relay.set_end(Closer::client, CloseReason::fin);
             return close_client(r);
         case Phase::connecting:
         case Phase::awaiting_response:
+            if (side == Side::server && shakes_hands(r, side)) return on_fin_in_server_handshake(r);
             if (side == Side::server) return bad_response(r, CloseReason::bad_response);
             return on_client_fin_before_answer(r);
         case Phase::relaying:
@@ -251,6 +254,7 @@ void Engine::on_peer_fin(Ref r, Side side) {
                 r.relay.set_end(side == Side::client ? Closer::client : Closer::server, CloseReason::fin);
             return finish_side(r, other(side));
         case Phase::stream:
+            if (shakes_hands(r, side)) return on_fin_in_server_handshake(r);
             return close_stream(r, StreamEnd::by_server);
         case Phase::answering:
         case Phase::none:
@@ -271,8 +275,9 @@ void Engine::on_connection_lost(Ref r, Side side, const tcp::Events& events) {
         r.relay.set_end(Closer::client, reason);
         abort_side(r, Side::server);
     } else if (r.relay.phase == Phase::connecting) {
-        on_connect_failed(
-            r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout : CloseReason::connect_refused);
+        on_connect_failed(r, events.has(tcp::event_timed_out) ? CloseReason::connect_timeout
+                             : events.has(tcp::event_refused) ? CloseReason::connect_refused
+                                                              : CloseReason::tls_handshake);
     } else if (r.relay.phase == Phase::awaiting_response) {
         bad_response(r, reason);
     } else if (r.relay.phase == Phase::relaying || fault(Fault::relay_answer_dies_with_server)) {

@@ -14,8 +14,10 @@
 //   engine_stream.cpp     control's streams and listings
 //   engine_inspect.cpp    one relay's TCP, pings and captures, for an operator
 //   engine_move.cpp       shards that change their worker
-//   engine_tls.cpp        records of a client with TLS
-//   engine_tls_handshake.cpp
+//   engine_tls.cpp        records of a side with TLS
+//   engine_tls_seats.cpp  handshakes in flight, and those that wait
+//   engine_tls_client.cpp handshakes of clients
+//   engine_tls_server.cpp our own with servers
 //
 // Sans-I/O: frames leave through net::IpLayer, time is an argument. No heap, no lock, no system call after start.
 // One instance per worker, used by its thread alone but for what moves shards.
@@ -100,7 +102,8 @@ class Engine {
         const auto value = shard.flows.find(flow_hash, [](uint32_t) { return true; });
         if (!value) return;
         shard.relays.prefetch(FlowValue::index(*value));
-        if (shard.tls_relays != 0) __builtin_prefetch(&shard.tls_ends[FlowValue::index(*value)], 1);
+        for (const TlsEnds& tls : shard.tls)
+            if (tls.used != 0) __builtin_prefetch(&tls.ends[FlowValue::index(*value)], 1);
     }
 
     /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.
@@ -142,13 +145,15 @@ class Engine {
     struct Seat {
         Shard* shard = nullptr;  // null: free
         uint32_t index = 0;
+        Side side = Side::client;
         bool stepping = false;  // given away; poll_handshakes() gets it back
-        TimeUs since = 0;       // when it came back: its client is waited for
+        TimeUs since = 0;       // when it came back: its peer is waited for
     };
     // Relays for whose handshake there is no seat yet, the first come first.
     struct Waiting {
         Shard* shard;
         store::Handle handle;
+        Side side;
     };
     struct WaitingQueue {
         std::vector<Waiting> places;
@@ -175,7 +180,7 @@ class Engine {
     Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
     tcp::Context context(Shard& shard);
     Setup& setup_of(Ref r) { return *reinterpret_cast<Setup*>(r.shard.chunks.capacity(r.relay.setup).data()); }
-    TlsEnd& tls_end(Ref r) { return r.shard.tls_ends[r.index]; }
+    TlsEnd& tls_end(Ref r, Side side) { return r.shard.tls_of(side).ends[r.index]; }
     ListenerStats& listener_stats(const Relay& relay) { return stats_.listeners[relay.listener_slot]; }
     ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
     uint64_t random();
@@ -232,8 +237,10 @@ class Engine {
     };
     OpenResult open_from(Ref r, uint16_t local_id, uint16_t port_low, uint16_t port_high, PortSearch& search);
     void on_server_connected(Ref r);
+    void on_server_ready(Ref r);
     void on_server_unreachable(Ref r);
     void on_connect_failed(Ref r, CloseReason reason);
+    void connect_next(Ref r, CloseReason reason);
     void count_success(uint16_t slot);
     TimeUs response_timeout(const Setup& setup) const;
     void count_bad_upgrade(Ref r);
@@ -310,41 +317,60 @@ class Engine {
     void close_stream(Ref r, StreamEnd end);
 
     // engine_tls.cpp
-    size_t consume_records(Ref r, std::span<const uint8_t> bytes);
-    size_t take_record(Ref r, std::span<const uint8_t> bytes);
-    size_t keep_raw(Ref r, std::span<const uint8_t> bytes);
-    void free_raw(Ref r);
-    bool open_record(Ref r, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
-    void note_verdict(Ref r, const tls::Verdict& verdict);
-    bool judge_client(Ref r, bool fin);
-    void reject_client(Ref r);
-    bool send_record(Ref r, tls::ContentType type, std::span<const uint8_t> payload);
-    void send_alert(Ref r, tls::Alert alert);
-    bool send_key_update(Ref r);
-    size_t send_records(Ref r, std::span<const uint8_t> bytes);
-    size_t send_to_client(Ref r, std::span<const uint8_t> bytes);
+    size_t consume_records(Ref r, Side side, std::span<const uint8_t> bytes);
+    size_t take_record(Ref r, Side side, std::span<const uint8_t> bytes);
+    size_t keep_raw(Ref r, Side side, std::span<const uint8_t> bytes);
+    void free_raw(Ref r, Side side);
+    bool open_record(Ref r, Side side, std::span<const uint8_t, tls::record_header_bytes> header, tls::Pieces pieces);
+    void note_verdict(Ref r, Side side, const tls::Verdict& verdict);
+    bool judge_peer(Ref r, Side side, bool fin);
+    void reject_peer(Ref r, Side side);
+    bool send_record(Ref r, Side side, tls::ContentType type, std::span<const uint8_t> payload);
+    void send_alert(Ref r, Side side, tls::Alert alert);
+    bool send_key_update(Ref r, Side side);
+    size_t send_records(Ref r, Side side, std::span<const uint8_t> bytes);
+    size_t send_to(Ref r, Side side, std::span<const uint8_t> bytes);
     void finish_side(Ref r, Side side);
     bool client_has_finished(Ref r);
-    void end_tls(Ref r);
+    void begin_tls(Ref r, Side side);
+    void end_tls(Ref r, Side side);
 
-    // engine_tls_handshake.cpp
-    void begin_handshake(Ref r, const config::Listener& listener);
-    size_t consume_handshake(Ref r, std::span<const uint8_t> bytes);
-    uint32_t handshake_room(Ref r);
-    void feed_handshake(Ref r);
-    bool take_seat(Ref r);
-    void wait_for_seat(Ref r);
+    // engine_tls_seats.cpp
+    store::ChunkId& handshake_words(Ref r, Side side);
+    bool shakes_hands(Ref r, Side side);
+    size_t consume_handshake(Ref r, Side side, std::span<const uint8_t> bytes);
+    uint32_t handshake_room(Ref r, Side side);
+    void feed_handshake(Ref r, Side side);
+    void step_handshake(Ref r, Side side);
+    bool take_seat(Ref r, Side side);
+    void wait_for_seat(Ref r, Side side);
     void drop_gone();
     void reclaim_seat();
-    void close_seat(Ref r);
+    void release_idle_seat();
+    void close_seat(Ref r, Side side);
     bool poll_handshakes();
+    bool seat_waiting();
     void on_handshake_answer(uint16_t number);
-    void end_handshake(Ref r, const Handshakes::Answer& answer);
-    bool keep_subject(Ref r, const config::Listener& listener, std::string_view subject);
-    bool handshake_goes_on(Ref r);
+    void take_leftover(Ref r, Side side, const Handshakes::Answer& answer, store::ChunkId held);
+    bool handshake_goes_on(Ref r, Side side);
     void publish_handshakes();
-    void on_handshake_deadline(Ref r);
     void give_up_handshakes(Shard& shard);
+
+    // engine_tls_client.cpp
+    void begin_client_handshake(Ref r, const config::Listener& listener);
+    bool client_may_begin(Ref r);
+    void end_client_handshake(Ref r, const Handshakes::Answer& answer);
+    void fail_client_handshake(Ref r);
+    bool keep_subject(Ref r, const config::Listener& listener, std::string_view subject);
+    void on_client_handshake_deadline(Ref r);
+
+    // engine_tls_server.cpp
+    void begin_server_handshake(Ref r);
+    void end_server_handshake(Ref r, const Handshakes::Answer& answer);
+    void fail_server_handshake(Ref r, CloseReason reason, bool blamed);
+    void on_fin_in_server_handshake(Ref r);
+    void on_server_handshake_deadline(Ref r);
+    void harvest(Ref r, std::span<const uint8_t> bytes);
 
     // engine_move.cpp
     void give_up_streams(Shard& shard);
@@ -378,6 +404,7 @@ class Engine {
     bool tls_noted_ = false;        // the records that came have left something to look at (on_events)
     std::vector<Seat> seats_;       // by number
     TimeUs reclaimed_at_ = 0;       // when seats were looked through last
+    size_t idle_seat_at_ = 0;       // which is looked at next
     WaitingQueue waiting_;
     std::array<StreamSlot, stream_max> streams_;
     alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer

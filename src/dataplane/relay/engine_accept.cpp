@@ -93,7 +93,7 @@ void Engine::accept(Shard& shard, const tcp::HalfOpen& entry, const wire::TcpSeg
     setup.balance_hash =
         client_hash(fault(Fault::relay_balances_by_shard) ? shard.flow_key : balance_key, r.relay.client_hot.peer);
     if (tls)
-        begin_handshake(r, *listener);
+        begin_client_handshake(r, *listener);
     else
         await_request(r, *listener);
     segment_for_relay(shard, FlowValue::pack(r.index, Side::client), segment);

@@ -47,7 +47,8 @@ void Engine::finish(Ref r) {
         count_relay(r, -1);
     }
     set_phase(r, Phase::none, 0);
-    if (r.relay.has(flag_tls)) end_tls(r);
+    for (const Side side : {Side::client, Side::server})
+        if (r.relay.has_tls(side)) end_tls(r, side);
     free_setup(r);
     r.shard.relays.free(r.index);
 }

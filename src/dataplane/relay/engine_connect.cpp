@@ -48,6 +48,7 @@ void Engine::connect(Ref r, const config::Backend& backend, Failure failure) {
             r.relay.server_slot = *slot;
             r.relay.set(flag_server_counted);
             count_server(r, 1);
+            if (server.tls) begin_tls(r, Side::server);
             return;
         }
         const bool no_port = result == OpenResult::no_port;
@@ -193,12 +194,20 @@ Engine::OpenResult Engine::open_from(Ref r, uint16_t local_id, uint16_t port_low
 }
 
 void Engine::on_server_connected(Ref r) {
+    if (r.relay.phase == Phase::connecting) {
+        server_stats(r.relay.server_slot).connect_time.add(now_ - setup_of(r).started);
+        ++server_stats(r.relay.server_slot).opened;
+        r.relay.server_active_ms = static_cast<uint32_t>(now_ / us_per_ms);
+    } else if (r.relay.phase != Phase::stream) {
+        return;
+    }
+    r.relay.has_tls(Side::server) ? begin_server_handshake(r) : on_server_ready(r);
+}
+
+/// What is said from now on reaches the server, through TLS if it speaks that.
+void Engine::on_server_ready(Ref r) {
     if (r.relay.phase == Phase::stream) return on_stream_established(r);
-    if (r.relay.phase != Phase::connecting) return;
     Setup& setup = setup_of(r);
-    server_stats(r.relay.server_slot).connect_time.add(now_ - setup.started);
-    ++server_stats(r.relay.server_slot).opened;
-    r.relay.server_active_ms = static_cast<uint32_t>(now_ / us_per_ms);
     const config::Listener* listener = config_->listener_of_slot(r.relay.listener_slot);
     if (listener != nullptr && listener->record->mode == ListenerMode::tcp) {
         count_success(r.relay.server_slot);
@@ -219,14 +228,27 @@ void Engine::on_server_unreachable(Ref r) {
     on_connect_failed(r, CloseReason::unreachable);
 }
 
-/// Nothing of an answer has gone to the client yet, so another server may serve it.
 void Engine::on_connect_failed(Ref r, CloseReason reason) {
+    ++server_stats(r.relay.server_slot).connect_failures;
+    count_failure(r.relay.server_slot, backend_of(setup_of(r)));
+    connect_next(r, reason);
+}
+
+/// Nothing of an answer has gone to the client yet, so another server may serve it.
+void Engine::connect_next(Ref r, CloseReason reason) {
     Setup& setup = setup_of(r);
     const config::Backend* backend = backend_of(setup);
-    ++server_stats(r.relay.server_slot).connect_failures;
-    count_failure(r.relay.server_slot, backend);
     abort_side(r, Side::server);
-    const Failure failure{static_cast<uint16_t>(reason == CloseReason::connect_refused ? 502 : 504), reason};
+    if (r.relay.has_tls(Side::server)) end_tls(r, Side::server);
+    if (setup.response != store::no_chunk && !fault(Fault::relay_tls_server_words_kept)) {
+        r.shard.chunks.free(setup.response);
+        setup.response = store::no_chunk;
+    }
+    const bool refused = reason == CloseReason::connect_refused || reason == CloseReason::tls_handshake;
+    const Failure failure{static_cast<uint16_t>(refused                              ? 502
+                                                : reason == CloseReason::tls_refused ? 503
+                                                                                     : 504),
+                          reason};
     if (backend == nullptr || setup.retries_left == 0) return answer_error(r, failure.status, failure.reason);
     --setup.retries_left;
     ++stats_.backends[setup.backend_slot].retries;

@@ -38,6 +38,7 @@ bool Engine::poll(TimeUs now) {
     if (tick) {
         ticked_at_ = now;
         read_other_counts();
+        release_idle_seat();
     }
     const bool neighbours_changed = ip_.neighbours().changes() != seen_neighbour_changes_;
     uint32_t unpark_most = 0;
@@ -185,7 +186,7 @@ void Engine::on_deadlines(Ref r) {
 void Engine::on_phase_deadline(Ref r) {
     switch (r.relay.phase) {
         case Phase::tls_handshake:
-            return on_handshake_deadline(r);
+            return on_client_handshake_deadline(r);
         case Phase::reading_head: {
             const Setup& setup = setup_of(r);
             if (setup.request != store::no_chunk) return answer_error(r, 408, CloseReason::head_timeout);
@@ -194,6 +195,8 @@ void Engine::on_phase_deadline(Ref r) {
             return close_client(r);
         }
         case Phase::connecting:
+            if (r.relay.has_tls(Side::server) && !tcp::syn_unacknowledged(r.relay.server_hot))
+                return on_server_handshake_deadline(r);
             return on_connect_failed(r, CloseReason::connect_timeout);
         case Phase::awaiting_response: {
             const bool client_owes =

@@ -60,7 +60,7 @@ size_t Engine::enqueue(Ref r, Side to, std::span<const uint8_t> bytes) {
         bytes = bytes.first(std::min<size_t>(room, bytes.size()));
         if (bytes.empty()) return 0;
     }
-    return to == Side::client ? send_to_client(r, bytes) : tcp::send(context(r.shard), ep, bytes);
+    return send_to(r, to, bytes);
 }
 
 /// The memory of what is long in coming to its end: a request's head, the words of a handshake, or a record of TLS.
@@ -71,11 +71,13 @@ uint32_t Engine::slow_bytes(Ref r) {
         if (setup.request != store::no_chunk && now_ - setup.started >= head_grace_us)
             bytes += static_cast<uint32_t>(r.shard.chunks.capacity(setup.request).size());
     }
-    // Not one that waits because its server takes nothing: that is judged by how it drains.
-    if (r.relay.has(flag_tls) && tls_end(r).raw != store::no_chunk && !holds_much(r, Side::server)) {
-        const auto age_ms = static_cast<int32_t>(static_cast<uint32_t>(now_ / us_per_ms) - tls_end(r).raw_since_ms);
+    for (const Side side : {Side::client, Side::server}) {
+        // Not one that waits because the other side takes nothing: that is judged by how it drains.
+        if (!r.relay.has_tls(side) || tls_end(r, side).raw == store::no_chunk || holds_much(r, other(side))) continue;
+        const TlsEnd& end = tls_end(r, side);
+        const auto age_ms = static_cast<int32_t>(static_cast<uint32_t>(now_ / us_per_ms) - end.raw_since_ms);
         if (age_ms >= static_cast<int32_t>(head_grace_us / us_per_ms))
-            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(tls_end(r).raw).size());
+            bytes += static_cast<uint32_t>(r.shard.chunks.capacity(end.raw).size());
     }
     return bytes;
 }

@@ -77,11 +77,12 @@ uint32_t Engine::receive_space(Ref r, Side side) {
         case Phase::answering:
             return tcp_options_.receive_window_bytes;
         case Phase::stream:
+            if (shakes_hands(r, side)) return handshake_room(r, side);
             return std::min(control_.reply_room(), tcp_options_.receive_window_bytes);
         case Phase::none:
             return 0;
         case Phase::tls_handshake:
-            return handshake_room(r);
+            return handshake_room(r, side);
         case Phase::reading_head:
         case Phase::connecting:
         case Phase::awaiting_response: {

@@ -137,13 +137,13 @@ void Engine::send_request(Ref r) {
                                      .x_forwarded_host = field_policy(record.forwarded_host),
                                      .x_request_id = field_policy(record.request_id)};
     const http::ForwardValues values{.client_address = write_address(r.relay.client_hot.peer, address),
-                                     .proto = r.relay.has(flag_tls) ? "https" : "http",
+                                     .proto = r.relay.has_tls(Side::client) ? "https" : "http",
                                      .request_id = {id.data(), id.size()},
                                      .subject_name = config_->snapshot().text(record.client_subject_header),
                                      .subject = subject_of(r)};
     const size_t length = http::write_request(request, policy, values, scratch_);
     MILLRACE_ASSERT(length != 0);
-    if (tcp::send(context(r.shard), r.relay.endpoint(Side::server), std::span(scratch_).first(length)) != length) {
+    if (send_to(r, Side::server, std::span(scratch_).first(length)) != length) {
         ++stats_.worker.chunks_exhausted;
         return answer_error(r, 503, CloseReason::no_memory);
     }

@@ -46,7 +46,7 @@ void Engine::read_response(Ref r) {
 bool Engine::send_response_head(Ref r, const http::ResponseHead& response) {
     const size_t length = http::write_response(response, scratch_);
     MILLRACE_ASSERT(length != 0);
-    if (send_to_client(r, std::span(scratch_).first(length)) == length) return true;
+    if (send_to(r, Side::client, std::span(scratch_).first(length)) == length) return true;
     ++stats_.worker.chunks_exhausted;
     abort(r, Closer::balancer, CloseReason::no_memory);
     return false;
@@ -138,7 +138,7 @@ void Engine::answer_error(Ref r, uint16_t status, CloseReason reason) {
         status,
         {.retry_after_s = listener->record->retry_after_s, .request_was_head = setup.kind == http::RequestKind::head},
         bytes);
-    send_to_client(r, std::span(bytes).first(length));
+    send_to(r, Side::client, std::span(bytes).first(length));
     close_client(r);
 }
 

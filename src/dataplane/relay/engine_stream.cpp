@@ -181,6 +181,7 @@ void Engine::on_stream_open(const StreamOpen& open) {
         control_.reply(MessageType::stream_closed, 0, bytes_of(closed));
     };
     if (shards_.empty()) return refuse(StreamEnd::no_memory);  // control has yet to learn that we stand still
+    if (open.tls != 0 && handshakes_ == nullptr) return refuse(StreamEnd::no_memory);
     const auto slot = std::ranges::find_if(
         streams_, [](const StreamSlot& s) { return s.shard == nullptr || s.shard->relays.get(s.handle) == nullptr; });
     if (slot == streams_.end() || open.server_slot >= server_slot_max) return refuse(StreamEnd::no_memory);
@@ -202,6 +203,8 @@ void Engine::on_stream_open(const StreamOpen& open) {
         // That we have no port left says nothing about the server.
         return refuse(result == OpenResult::no_port ? StreamEnd::no_memory : StreamEnd::unreachable);
     }
+    r.relay.server_slot = open.server_slot;
+    if (open.tls != 0) begin_tls(r, Side::server);
     set_phase(r, Phase::stream, now_ + std::clamp<uint32_t>(open.timeout_ms, 1, 600'000) * us_per_ms);
     *slot = {open.id, &shard, shard.relays.handle(r.index)};
 }
@@ -227,8 +230,7 @@ void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
     const tcp::Endpoint server = r->relay.endpoint(Side::server);
     const std::span<const uint8_t> data{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
     const bool fits = tcp::send_queue_bytes(server.warm) + data.size() <= tcp_options_.receive_window_bytes;
-    if (!fits || tcp::send(context(r->shard), server, data) != data.size())
-        return close_stream(*r, StreamEnd::no_memory);
+    if (!fits || send_to(*r, Side::server, data) != data.size()) return close_stream(*r, StreamEnd::no_memory);
     mark_ready(*r);
 }
 

@@ -55,7 +55,6 @@ enum RelayFlag : uint8_t {
     flag_websocket = 0x10,       ///< a 101 was passed on: the cursors follow frames
     flag_server_counted = 0x20,  ///< counts as open on its server
     flag_drain_sent = 0x40,      ///< idle timeout: both FINs were sent; client_active_ms is when
-    flag_tls = 0x80,             ///< the client's side speaks TLS: the relay has a TlsEnd (tls_end.h)
 };
 
 enum class Side : uint8_t { client = 0, server = 1 };
@@ -66,10 +65,12 @@ constexpr Side other(Side side) {
 struct Relay {
     uint32_t generation;    ///< the pool's; odd while live
     uint32_t scheduled_ms;  ///< deadline of its next wheel entry, low 32 bits; 0: none
-    Phase phase;
-    uint8_t end;        ///< Closer in the high two bits, CloseReason below: set when the end begins
-    uint8_t flags;      ///< RelayFlag
-    uint8_t overtaken;  ///< slot of a wheel entry farther than scheduled_ms (overtaken.h); 0: none
+    Phase phase : 4;
+    bool client_tls : 1;  ///< the client's side speaks TLS: it has a TlsEnd (tls_end.h)
+    bool server_tls : 1;  ///< likewise the server's
+    uint8_t end;          ///< Closer in the high two bits, CloseReason below: set when the end begins
+    uint8_t flags;        ///< RelayFlag
+    uint8_t overtaken;    ///< slot of a wheel entry farther than scheduled_ms (overtaken.h); 0: none
     uint16_t listener_slot;
     uint16_t server_slot;       ///< no_slot before one was chosen
     store::ChunkId setup;       ///< the Setup chunk, while there is one
@@ -94,6 +95,13 @@ struct Relay {
     /// The sweep holds older relays at the age that 32 bits can tell.
     static constexpr uint32_t age_ms_max = 49u * 24 * 3600 * 1000;
     uint32_t age_ms(TimeUs now) const { return static_cast<uint32_t>(now / us_per_ms) - opened_ms; }
+    bool has_tls(Side side) const { return side == Side::client ? client_tls : server_tls; }
+    void set_tls(Side side, bool value) {
+        if (side == Side::client)
+            client_tls = value;
+        else
+            server_tls = value;
+    }
     bool is_open(Side side) const { return has(side == Side::client ? flag_client_open : flag_server_open); }
     bool any_open() const { return (flags & (flag_client_open | flag_server_open)) != 0; }
     bool has(RelayFlag flag) const { return (flags & flag) != 0; }

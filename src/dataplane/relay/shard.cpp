@@ -48,7 +48,8 @@ store::RegionPlan shard_region_plan(uint32_t shard, const ShardLimits& limits, b
             {SectionKind::time_wait, uint64_t{limits.time_wait_max} * sizeof(tcp::TimeWait), sizeof(tcp::TimeWait),
              false},
         }};
-    if (limits.tls) plan.sections.push_back({SectionKind::tls_slots, relays * sizeof(TlsEnd), sizeof(TlsEnd), false});
+    for (const SectionKind ends : {SectionKind::tls_slots, SectionKind::server_tls_slots})
+        if (limits.tls) plan.sections.push_back({ends, relays * sizeof(TlsEnd), sizeof(TlsEnd), false});
     return plan;
 }
 
@@ -63,7 +64,8 @@ Shard::Shard(uint32_t number_, store::Region memory, const ShardLimits& limits, 
       // Sections are rounded up; the limits are meant as they stand.
       relays(store::RecordPool<Relay>::format(
           region.section(store::SectionKind::relays).first(store::RecordPool<Relay>::bytes_for(limits.relays_max)))),
-      tls_ends(region.records<TlsEnd>(store::SectionKind::tls_slots)),
+      tls{TlsEnds{region.records<TlsEnd>(store::SectionKind::tls_slots)},
+          TlsEnds{region.records<TlsEnd>(store::SectionKind::server_tls_slots)}},
       flows(region.section(store::SectionKind::flow_table)),
       chunks(store::ChunkStore::format(region.section(store::SectionKind::chunks).first(limits.chunk_bytes_max))),
       wheel(region.section(store::SectionKind::timers), now / us_per_ms),

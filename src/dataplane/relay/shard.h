@@ -2,6 +2,7 @@
 // shards and is the only one that touches them; a flow never changes its shard, but a shard may change its worker.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -56,6 +57,12 @@ enum class Shortage : uint8_t {
     dire,    ///< less than a sixteenth: kept for heads and small pushes
 };
 
+/// The ends of one side of the relays, by their index; empty without TLS.
+struct TlsEnds {
+    std::span<TlsEnd> ends;
+    uint32_t used = 0;
+};
+
 struct Shard {
     /// Formats the tables in a fresh region.
     Shard(uint32_t number, store::Region memory, const ShardLimits& limits, TimeUs now);
@@ -75,8 +82,9 @@ struct Shard {
     SipKey flow_key;
     tcp::Secrets secrets;
     store::RecordPool<Relay> relays;
-    std::span<TlsEnd> tls_ends;  ///< by the index of the relay; empty without TLS
-    uint32_t tls_relays = 0;     ///< those that use theirs
+    std::array<TlsEnds, 2> tls;  ///< by Side
+    TlsEnds& tls_of(Side side) { return tls[static_cast<size_t>(side)]; }
+    const TlsEnds& tls_of(Side side) const { return tls[static_cast<size_t>(side)]; }
     store::FlowTable flows;
     store::ChunkStore chunks;
     store::TimerWheel wheel;

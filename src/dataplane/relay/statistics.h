@@ -36,7 +36,10 @@ struct TlsStats {
     Counter handshakes_resumed;                  ///< of them
     Counter handshakes_failed, handshakes_timed_out;
     Counter handshakes_refused;  ///< no seat in time
-    Counter seats_reclaimed;     ///< handshakes that were ended for those who waited
+    // Our own with servers:
+    Counter server_handshakes_tls12, server_handshakes_tls13, server_handshakes_resumed;
+    Counter server_handshakes_failed, server_handshakes_timed_out;
+    Counter seats_reclaimed;  ///< handshakes that were ended for those who waited
     Counter records_in, records_out;
     Counter data_bytes_in, data_bytes_out;
     Counter bad_records;  ///< answered by an alert

@@ -1,6 +1,7 @@
-// The client's TLS of one relay: 256 bytes in an array of the shard's region, at the relay's index. The array exists
-// only where crypto threads are configured, costs nothing where no relay uses it, and lies on pages that core dumps
-// leave out. Used while the relay has flag_tls; wiped when the relay ends. Owned by the worker of its shard.
+// The TLS of one side of a relay: 256 bytes in an array of the shard's region, one array for each side, at the relay's
+// index. The arrays exist only where crypto threads are configured, cost nothing where no relay uses them, and lie on
+// pages that core dumps leave out. Used while the relay has_tls() on that side; wiped when the relay, or its connection
+// to that server, ends. Owned by the worker of its shard.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@ struct TlsEnd {
     uint8_t reserved[15];
 
     bool established() const { return slot.version != tls::Version{}; }
-    /// The client will say nothing more that counts.
+    /// The peer will say nothing more that counts.
     bool ended() const { return verdict >= tls::Verdict::Kind::closed; }
 };
 static_assert(sizeof(TlsEnd) == 256 && std::is_trivially_copyable_v<TlsEnd> && std::is_standard_layout_v<TlsEnd>);

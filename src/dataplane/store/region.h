@@ -39,6 +39,7 @@ enum class SectionKind : uint32_t {
     half_open_table = 8,
     time_wait = 9,
     time_wait_table = 10,
+    server_tls_slots = 11,
 };
 
 struct SectionPlan {

@@ -1,4 +1,4 @@
-// OpenSSL as a client's end of TLS, over memory, under a Peer of the simulated network: plaintext above, records below.
+// OpenSSL as a peer's end of TLS, over memory, under a Peer of the simulated network: plaintext above, records below.
 // What is said before the handshake is done waits until it is. RSA certificates and fixed lists keep every message at
 // the same length, so that a seed repeats itself.
 #pragma once
@@ -14,19 +14,23 @@
 
 namespace millrace::sim {
 
-struct ClientTlsOptions {
+struct PeerTlsOptions {
     tls::Version version = tls::Version::tls13;
+    // A client's:
     bool alpn = false;               ///< offers http/1.1
     SSL_SESSION* session = nullptr;  ///< to resume
     const char* groups = "X25519";
 };
 
-/// What the simulated balancer serves with.
+/// What the simulated balancer serves with, and what it knows its servers by.
 std::shared_ptr<const tls::Context> simulated_server_context();
+std::shared_ptr<const tls::Context> simulated_client_context();
 
-class ClientTls {
+enum class Role : uint8_t { client, server };
+
+class PeerTls {
   public:
-    explicit ClientTls(const ClientTlsOptions& options);
+    explicit PeerTls(const PeerTlsOptions& options, Role role = Role::client);
 
     /// Each returns what is to be sent now.
     std::string start();
@@ -47,6 +51,7 @@ class ClientTls {
     void say_what_waits();
     static void on_info(const SSL* ssl, int where, int value);
 
+    const Role role_;
     tls::Owned<SSL_CTX> context_;
     tls::Owned<SSL> ssl_;
     BIO *in_, *out_;

@@ -1,7 +1,9 @@
-#include "tests/sim/client_tls.h"
+#include "tests/sim/peer_tls.h"
 
+#include <array>
 #include <cstdlib>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "tests/unit/tls/handshake/pki.h"
 
@@ -20,12 +22,38 @@ std::shared_ptr<const tls::Context> simulated_server_context() {
     return shared;
 }
 
-ClientTls::ClientTls(const ClientTlsOptions& options)
-    : context_(SSL_CTX_new(TLS_client_method())), ssl_(nullptr), in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
+std::shared_ptr<const tls::Context> simulated_client_context() {
+    static const std::shared_ptr<const tls::Context> shared = [] {
+        std::string error;
+        std::unique_ptr<tls::Context> made = tls::Context::client({}, error);
+        if (!made) std::abort();
+        made->trust_anybody();
+        return std::shared_ptr<const tls::Context>(std::move(made));
+    }();
+    return shared;
+}
+
+PeerTls::PeerTls(const PeerTlsOptions& options, Role role)
+    : role_(role),
+      context_(SSL_CTX_new(role == Role::client ? TLS_client_method() : TLS_server_method())),
+      ssl_(nullptr),
+      in_(BIO_new(BIO_s_mem())),
+      out_(BIO_new(BIO_s_mem())) {
     const int version = options.version == tls::Version::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
     SSL_CTX_set_min_proto_version(context_.get(), version);
     SSL_CTX_set_max_proto_version(context_.get(), version);
     SSL_CTX_set_info_callback(context_.get(), on_info);
+    if (role == Role::server) {
+        const tls::Identity& own = tls::identity(tls::KeyKind::rsa);
+        const tls::Owned<BIO> chain(BIO_new_mem_buf(own.chain_pem.data(), -1)),
+            key(BIO_new_mem_buf(own.key_pem.data(), -1));
+        const tls::Owned<X509> certificate(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
+        const tls::Owned<EVP_PKEY> secret(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
+        SSL_CTX_use_certificate(context_.get(), certificate.get());
+        SSL_CTX_use_PrivateKey(context_.get(), secret.get());
+        std::array<unsigned char, 80> ticket_keys{};  // one server resumes what another began
+        SSL_CTX_set_tlsext_ticket_keys(context_.get(), ticket_keys.data(), ticket_keys.size());
+    }
     ssl_.reset(SSL_new(context_.get()));
     SSL_set_app_data(ssl_.get(), this);
     SSL_set1_groups_list(ssl_.get(), options.groups);
@@ -34,27 +62,31 @@ ClientTls::ClientTls(const ClientTlsOptions& options)
     if (options.session != nullptr) SSL_set_session(ssl_.get(), options.session);
     BIO_set_mem_eof_return(in_, -1);
     SSL_set_bio(ssl_.get(), in_, out_);
-    SSL_set_connect_state(ssl_.get());
+    if (role == Role::client)
+        SSL_set_connect_state(ssl_.get());
+    else
+        SSL_set_accept_state(ssl_.get());
 }
 
-void ClientTls::on_info(const SSL* ssl, int where, int value) {
+void PeerTls::on_info(const SSL* ssl, int where, int value) {
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT)
-        static_cast<ClientTls*>(SSL_get_app_data(ssl))->alert_ = value & 0xff;
+        static_cast<PeerTls*>(SSL_get_app_data(ssl))->alert_ = value & 0xff;
 }
 
-std::string ClientTls::output() {
+std::string PeerTls::output() {
     const std::span<const uint8_t> bytes = tls::pending(out_);
     std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     BIO_reset(out_);
     return text;
 }
 
-std::string ClientTls::start() {
+std::string PeerTls::start() {
+    if (role_ == Role::server) return {};
     SSL_do_handshake(ssl_.get());
     return output();
 }
 
-std::string ClientTls::take(std::span<const uint8_t> bytes, std::string& plaintext) {
+std::string PeerTls::take(std::span<const uint8_t> bytes, std::string& plaintext) {
     ERR_clear_error();
     BIO_write(in_, bytes.data(), static_cast<int>(bytes.size()));
     if (!established_ && SSL_do_handshake(ssl_.get()) == 1) {
@@ -70,7 +102,7 @@ std::string ClientTls::take(std::span<const uint8_t> bytes, std::string& plainte
     return output();
 }
 
-void ClientTls::say_what_waits() {
+void PeerTls::say_what_waits() {
     if (!waiting_.empty()) SSL_write(ssl_.get(), waiting_.data(), static_cast<int>(waiting_.size()));
     waiting_.clear();
     if (!close_wanted_ || close_sent_) return;
@@ -78,19 +110,19 @@ void ClientTls::say_what_waits() {
     close_sent_ = true;
 }
 
-std::string ClientTls::seal(std::string_view plaintext) {
+std::string PeerTls::seal(std::string_view plaintext) {
     waiting_.append(plaintext);
     if (established_) say_what_waits();
     return output();
 }
 
-std::string ClientTls::close() {
+std::string PeerTls::close() {
     close_wanted_ = true;
     if (established_) say_what_waits();
     return output();
 }
 
-std::string ClientTls::key_update(bool ask) {
+std::string PeerTls::key_update(bool ask) {
     if (!established_ || close_sent_ || SSL_version(ssl_.get()) != TLS1_3_VERSION) return {};
     SSL_key_update(ssl_.get(), ask ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
     SSL_do_handshake(ssl_.get());

@@ -1,0 +1,276 @@
+// Handshakes in flight, of clients and of ours with servers: the peer's bytes go to a seat (handshakes.h), the answers
+// into the send queue. When no seat is free, the relay waits in a queue of the engine, first come, first served; the
+// rest of what its peer says waits in its window. A deadline bounds the whole.
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/base/fault.h"
+#include "dataplane/relay/engine.h"
+#include "dataplane/tcp/sender.h"
+
+namespace millrace::relay {
+namespace {
+
+/// How long a peer whose handshake has a seat may be silent while others wait for one, and how long a seat that only
+/// waits for a ticket is kept.
+constexpr TimeUs seat_patience_us = us_per_s;
+
+}  // namespace
+
+/// What the side's peer has said and no step has taken.
+store::ChunkId& Engine::handshake_words(Ref r, Side side) {
+    return side == Side::client ? setup_of(r).request : setup_of(r).response;
+}
+
+/// Whether the side's handshake is under way, or about to be.
+bool Engine::shakes_hands(Ref r, Side side) {
+    if (!r.relay.has_tls(side) || !r.relay.is_open(side) || tls_end(r, side).established()) return false;
+    if (side == Side::client) return r.relay.phase == Phase::tls_handshake;
+    return r.relay.phase == Phase::connecting || r.relay.phase == Phase::stream;
+}
+
+size_t Engine::consume_handshake(Ref r, Side side, std::span<const uint8_t> bytes) {
+    if (!shakes_hands(r, side)) return bytes.size();
+    return append(r, handshake_words(r, side), bytes.first(std::min<size_t>(bytes.size(), handshake_room(r, side))));
+}
+
+/// What a client says in its handshake waits for the next step, and no more than a few of them take; a server's chain
+/// of certificates is longer.
+uint32_t Engine::handshake_room(Ref r, Side side) {
+    const store::ChunkId held = handshake_words(r, side);
+    const uint32_t bytes = held == store::no_chunk ? 0 : r.shard.chunks.header(held).length;
+    const uint32_t most = side == Side::client ? handshake_bytes_held_max : store::chunk_payload_max;
+    return most - std::min(bytes, most);
+}
+
+/// Takes the next step, if there is something to say and the seat is ours.
+void Engine::feed_handshake(Ref r, Side side) {
+    const TlsEnd& end = tls_end(r, side);
+    if (handshake_words(r, side) == store::no_chunk || end.waits_for_seat != 0 || setup_of(r).deadline <= now_) return;
+    if (end.seat == no_seat && (side == Side::server || !client_may_begin(r))) return;
+    if (!seats_[end.seat].stepping) step_handshake(r, side);
+}
+
+void Engine::step_handshake(Ref r, Side side) {
+    const uint16_t number = tls_end(r, side).seat;
+    store::ChunkId& words = handshake_words(r, side);
+    if (words != store::no_chunk) {
+        const std::span<const uint8_t> bytes = r.shard.chunks.payload(words);
+        const size_t taken = handshakes_->put(number, bytes);
+        if (taken == bytes.size()) {
+            r.shard.chunks.free(words);
+            words = store::no_chunk;
+        } else {
+            store::ChunkHeader& header = r.shard.chunks.header(words);
+            std::memmove(r.shard.chunks.capacity(words).data(), bytes.data() + taken, bytes.size() - taken);
+            header.length = static_cast<uint16_t>(bytes.size() - taken);
+        }
+    }
+    seats_[number].stepping = true;
+    handshakes_->submit(number);
+}
+
+bool Engine::take_seat(Ref r, Side side) {
+    const auto open_to_server = [&] {
+        const uint16_t slot = r.relay.server_slot;
+        return handshakes_->open_to({.backend_slot = config_->server_by_slot(slot).backend_slot,
+                                     .server_slot = slot,
+                                     .address = r.relay.server_hot.peer});
+    };
+    const std::optional<uint16_t> seat =
+        side == Side::client ? handshakes_->open(r.relay.listener_slot) : open_to_server();
+    if (!seat) return false;
+    seats_[*seat] = {.shard = &r.shard, .index = r.index, .side = side, .stepping = false, .since = now_};
+    tls_end(r, side).seat = *seat;
+    return true;
+}
+
+void Engine::wait_for_seat(Ref r, Side side) {
+    if (waiting_.count == waiting_.places.size() && waiting_.gone >= waiting_.count / 4) drop_gone();
+    if (waiting_.count == waiting_.places.size()) {
+        if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_refused, false);
+        ++stats_.worker.tls.handshakes_refused;
+        return abort(r, Closer::balancer, CloseReason::tls_refused);
+    }
+    tls_end(r, side).waits_for_seat = 1;
+    waiting_.push({&r.shard, r.shard.relays.handle(r.index), side});
+}
+
+/// While others wait, who has had his answer and says nothing for a second loses his seat, the most silent first: or
+/// as many silent peers as there are seats would keep everybody out. Looked for once in a millisecond.
+void Engine::reclaim_seat() {
+    if (now_ - reclaimed_at_ < us_per_ms) return;
+    reclaimed_at_ = now_;
+    const Seat* chosen = nullptr;
+    for (const Seat& seat : seats_) {
+        if (seat.shard == nullptr || seat.stepping || now_ - seat.since < seat_patience_us) continue;
+        if (chosen == nullptr || seat.since < chosen->since) chosen = &seat;
+    }
+    if (chosen == nullptr) return;
+    const Ref r = ref(*chosen->shard, chosen->index);
+    const Side side = chosen->side;
+    ++stats_.worker.tls.seats_reclaimed;
+    close_seat(r, side);
+    if (!shakes_hands(r, side)) return;
+    if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_timeout, true);
+    abort(r, Closer::balancer, CloseReason::tls_refused);
+}
+
+/// Of the seats that wait for no more than a ticket: the next one, if it has waited long enough. Called often.
+void Engine::release_idle_seat() {
+    if (seats_.empty()) return;
+    idle_seat_at_ = idle_seat_at_ + 1 < seats_.size() ? idle_seat_at_ + 1 : 0;
+    const Seat& seat = seats_[idle_seat_at_];
+    if (seat.shard == nullptr || seat.stepping || now_ - seat.since < seat_patience_us) return;
+    const Ref r = ref(*seat.shard, seat.index);
+    if (tls_end(r, seat.side).established()) close_seat(r, seat.side);
+}
+
+/// Makes room in the queue: those that have ended give up their places.
+void Engine::drop_gone() {
+    for (uint32_t left = waiting_.count; left > 0; --left) {
+        const Waiting entry = waiting_.pop();
+        const bool waits = entry.shard->relays.get(entry.handle) != nullptr &&
+                           entry.shard->tls_of(entry.side).ends[entry.handle.index].waits_for_seat != 0;
+        if (waits) waiting_.push(entry);
+    }
+    waiting_.gone = 0;
+}
+
+void Engine::close_seat(Ref r, Side side) {
+    TlsEnd& end = tls_end(r, side);
+    if (end.seat == no_seat) return;
+    if (fault(Fault::relay_tls_seat_kept)) return;
+    handshakes_->close(end.seat);
+    seats_[end.seat] = {};
+    end.seat = no_seat;
+}
+
+/// Answers in, and seats for those who wait. True when there was something to do.
+bool Engine::poll_handshakes() {
+    bool worked = false;
+    while (const std::optional<uint16_t> seat = handshakes_->poll()) {
+        worked = true;
+        on_handshake_answer(*seat);
+    }
+    while (waiting_.count > 0 && seat_waiting()) worked = true;
+    return worked;
+}
+
+/// Seats the first of those who wait, or takes it out of the queue when it waits no longer. False without a seat.
+bool Engine::seat_waiting() {
+    const Waiting first = waiting_.front();
+    if (first.shard->relays.get(first.handle) == nullptr) {
+        if (waiting_.gone > 0) --waiting_.gone;
+    } else {
+        const Ref r = ref(*first.shard, first.handle.index);
+        TlsEnd& end = tls_end(r, first.side);
+        if (end.waits_for_seat == 0) {  // it waited for an earlier server
+            if (waiting_.gone > 0) --waiting_.gone;
+        } else if (!shakes_hands(r, first.side)) {
+            end.waits_for_seat = 0;  // it is about to be freed
+        } else if (!take_seat(r, first.side)) {
+            reclaim_seat();
+            return false;
+        } else {
+            end.waits_for_seat = 0;
+            step_handshake(r, first.side);
+            mark_ready(r);
+        }
+    }
+    waiting_.pop();
+    return true;
+}
+
+void Engine::on_handshake_answer(uint16_t number) {
+    Seat& seat = seats_[number];
+    seat.stepping = false;
+    const Ref r = ref(*seat.shard, seat.index);
+    const Side side = seat.side;
+    const Handshakes::Answer answer = handshakes_->answer(number);
+    const bool harvests = r.relay.is_open(side) && tls_end(r, side).established() && answer.ticket_wanted;
+    if (harvests) return;
+    if (!shakes_hands(r, side)) return close_seat(r, side);
+    mark_ready(r);
+    if (!answer.output.empty()) seat.since = now_;  // not for every byte that leads nowhere
+    if (tcp::send(context(r.shard), r.relay.endpoint(side), answer.output) != answer.output.size()) {
+        ++stats_.worker.chunks_exhausted;
+        return abort(r, Closer::balancer, CloseReason::no_memory);
+    }
+    switch (answer.state) {
+        case Handshakes::State::under_way:
+            feed_handshake(r, side);
+            if (r.relay.hot(side).has(tcp::flag_fin_received)) on_peer_fin(r, side);
+            return;
+        case Handshakes::State::failed:
+            if (side == Side::client) return fail_client_handshake(r);
+            flush_side(r, side);  // the alert goes before the reset
+            return fail_server_handshake(r, CloseReason::tls_handshake, true);
+        case Handshakes::State::done:
+            return side == Side::client ? end_client_handshake(r, answer) : end_server_handshake(r, answer);
+    }
+}
+
+/// What came behind a handshake: first what the handshake had been given, then what had to wait (`held`, or no_chunk),
+/// which is freed.
+void Engine::take_leftover(Ref r, Side side, const Handshakes::Answer& answer, store::ChunkId held) {
+    const bool harvests = answer.ticket_wanted;
+    size_t taken = 0;
+    bool all = true;
+    if (r.relay.is_open(side) && !fault(Fault::relay_tls_leftover_lost)) {
+        taken = consume_records(r, side, answer.leftover);
+        all = taken == answer.leftover.size();
+    }
+    if (!harvests) close_seat(r, side);
+    if (held != store::no_chunk) {
+        const std::span<const uint8_t> bytes = r.shard.chunks.payload(held);
+        const size_t more = all && r.relay.is_open(side) ? consume(r, side, bytes) : 0;
+        all = all && more == bytes.size();
+        taken += more;
+        r.shard.chunks.free(held);
+    }
+    if (!r.relay.is_open(side)) return;
+    if (!all) return abort(r, Closer::balancer, CloseReason::no_memory);
+    tcp::Events events;
+    events.consumed = static_cast<uint32_t>(taken);
+    if (r.relay.hot(side).has(tcp::flag_fin_received)) events.bits = tcp::event_peer_fin;
+    on_events(r, side, events);
+}
+
+/// Whether a peer that says no more may have said enough: its last words are with a crypto thread. A client that waits
+/// for a seat has said but a ClientHello, which no handshake can do with.
+bool Engine::handshake_goes_on(Ref r, Side side) {
+    const TlsEnd& end = tls_end(r, side);
+    return end.seat != no_seat && seats_[end.seat].stepping;
+}
+
+/// The shard leaves for another worker, whose seats are others: its handshakes end there, by their deadlines.
+void Engine::give_up_handshakes(Shard& shard) {
+    const auto end = [&](uint32_t index, Side side) {
+        const Ref r = ref(shard, index);
+        if (shakes_hands(r, side)) setup_of(r).deadline = now_;
+        mark_ready(r);
+    };
+    for (const Seat& seat : seats_) {
+        if (seat.shard != &shard) continue;
+        const Ref r = ref(shard, seat.index);
+        const Side side = seat.side;
+        end(seat.index, side);
+        close_seat(r, side);
+    }
+    for (uint32_t left = waiting_.count; left > 0; --left) {
+        const Waiting entry = waiting_.pop();
+        if (entry.shard != &shard) {
+            waiting_.push(entry);
+        } else if (shard.relays.get(entry.handle) != nullptr &&
+                   shard.tls_of(entry.side).ends[entry.handle.index].waits_for_seat != 0) {
+            shard.tls_of(entry.side).ends[entry.handle.index].waits_for_seat = 0;
+            end(entry.handle.index, entry.side);
+        } else if (waiting_.gone > 0) {
+            --waiting_.gone;
+        }
+    }
+}
+
+}  // namespace millrace::relay

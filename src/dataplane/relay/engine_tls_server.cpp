@@ -1,0 +1,70 @@
+// Our own handshake with a server that speaks TLS: part of connecting to it, so a failure leads to the next server as
+// long as there are retries. It begins when the connection is there, with a step that has no input. The Setup's
+// `response` holds what waits for the next step; the backend's handshake timeout bounds the whole.
+//
+// A ticket of TLS 1.3 comes behind the handshake. Where one is wanted, the seat stays for a moment, and is shown the
+// records that the server sends (harvest).
+
+#include "dataplane/base/fault.h"
+#include "dataplane/relay/engine.h"
+
+namespace millrace::relay {
+
+void Engine::begin_server_handshake(Ref r) {
+    Setup& setup = setup_of(r);
+    if (r.relay.phase != Phase::stream)
+        setup.deadline = now_ + config_->server_by_slot(r.relay.server_slot).handshake_timeout_ms * us_per_ms;
+    if (waiting_.count > 0 || !take_seat(r, Side::server)) return wait_for_seat(r, Side::server);
+    step_handshake(r, Side::server);
+}
+
+/// From here on the records are ours.
+void Engine::end_server_handshake(Ref r, const Handshakes::Answer& answer) {
+    TlsStats& stats = stats_.worker.tls;
+    ++(answer.slot.version == tls::Version::tls13 ? stats.server_handshakes_tls13 : stats.server_handshakes_tls12);
+    if (answer.resumed) ++stats.server_handshakes_resumed;
+    tls_end(r, Side::server).slot = answer.slot;
+    const store::ChunkId held = std::exchange(setup_of(r).response, store::no_chunk);
+    on_server_ready(r);
+    take_leftover(r, Side::server, answer, held);
+}
+
+/// `blamed`: it was the server's fault.
+void Engine::fail_server_handshake(Ref r, CloseReason reason, bool blamed) {
+    TlsStats& stats = stats_.worker.tls;
+    ++(!blamed                              ? stats.handshakes_refused
+       : reason == CloseReason::tls_timeout ? stats.server_handshakes_timed_out
+                                            : stats.server_handshakes_failed);
+    if (r.relay.phase == Phase::stream)
+        return close_stream(r, !blamed                              ? StreamEnd::no_memory
+                               : reason == CloseReason::tls_timeout ? StreamEnd::timed_out
+                                                                    : StreamEnd::tls_handshake);
+    if (blamed)
+        on_connect_failed(r, reason);
+    else
+        connect_next(r, reason);
+}
+
+void Engine::on_fin_in_server_handshake(Ref r) {
+    if (!handshake_goes_on(r, Side::server)) fail_server_handshake(r, CloseReason::tls_handshake, true);
+}
+
+/// Who waited for a seat, or lost it because its shard has moved, had a server that did nothing wrong.
+void Engine::on_server_handshake_deadline(Ref r) {
+    const TlsEnd& end = tls_end(r, Side::server);
+    const bool no_seat_came =
+        end.waits_for_seat != 0 || (end.seat == no_seat && !fault(Fault::relay_tls_move_blames_server));
+    fail_server_handshake(r, no_seat_came ? CloseReason::tls_refused : CloseReason::tls_timeout, !no_seat_came);
+}
+
+/// Shows the handshake what its server says behind it. What can't be shown ends the wait for a ticket.
+void Engine::harvest(Ref r, std::span<const uint8_t> bytes) {
+    Seat& seat = seats_[tls_end(r, Side::server).seat];
+    const uint16_t number = tls_end(r, Side::server).seat;
+    if (bytes.empty() || fault(Fault::relay_tls_ticket_unseen)) return;
+    if (seat.stepping || handshakes_->put(number, bytes) != bytes.size()) return close_seat(r, Side::server);
+    seat.stepping = true;
+    handshakes_->submit(number);
+}
+
+}  // namespace millrace::relay

@@ -243,11 +243,11 @@ def kernel_tcp_sockets(lab):
     return lab.run_in(lab.balancer, "ss", "-Htan").splitlines()
 
 
-def start_server(lab, name, addresses, log=None, port=9001):
-    """A WebSocket server of the demo in the servers' namespace; its log, JSON lines, goes to a file."""
+def start_server(lab, name, addresses, *more, log=None, port=9001):
+    """A WebSocket server of the demo in the servers' namespace; its log, JSON lines, goes to a file. `more`: options."""
     path = log or os.path.join(lab.directory, f"{name}.log")
     with open(path, "a", encoding="utf-8") as file:
         return lab.start(lab.servers, "/usr/bin/python3", os.path.join(ROOT, "scripts/lab/ws_server.py"), name, *addresses,
-                         "--port", str(port), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+                         "--port", str(port), *more, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
 
 

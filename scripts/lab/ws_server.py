@@ -18,6 +18,7 @@ import math
 import os
 import random
 import signal
+import ssl
 import sys
 import time
 
@@ -104,11 +105,24 @@ class Server:
                           "upgrades": self.upgrades, "messages": self.messages}), flush=True)
 
 
+def tls_context(arguments):
+    if not arguments.certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*arguments.certificate)
+    if arguments.client_ca:
+        context.load_verify_locations(arguments.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 async def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name")
     parser.add_argument("addresses", nargs="+", help="addresses to listen on")
     parser.add_argument("--port", type=int, default=9001)
+    parser.add_argument("--certificate", nargs=2, metavar=("CHAIN", "KEY"), help="speak TLS")
+    parser.add_argument("--client-ca", help="require certificates that these authorities have signed")
     arguments = parser.parse_args()
 
     server = Server(arguments.name)
@@ -116,6 +130,7 @@ async def main():
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with websockets.serve(server.on_websocket, arguments.addresses, arguments.port, backlog=4096, max_size=None,
+                                ssl=tls_context(arguments),
                                 compression=None, ping_interval=None, process_request=server.on_http,
                                 extra_headers={"X-Served-By": server.name}):
         while not ended.is_set():

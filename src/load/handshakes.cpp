@@ -1,5 +1,6 @@
 #include "load/handshakes.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <millrace/assert.h>
@@ -30,6 +31,11 @@ bool Handshakes::offer() {
     if (offers_due_ < 1) return false;
     offers_due_ -= 1;
     return true;
+}
+
+bool Handshakes::awaits_session() const {
+    return settings_.resume_share > 0 &&
+           std::ranges::any_of(servers_, [](const Server& server) { return server.session == nullptr; });
 }
 
 void Handshakes::begin(uint32_t index, size_t server, TimeUs now) {

@@ -59,6 +59,8 @@ class Handshakes {
     void end(uint32_t index);
 
     const HandshakeFigures& figures() const { return figures_; }
+    /// Sessions are to be offered, and of some server there is none.
+    bool awaits_session() const;
     /// SSL objects that there are now.
     size_t held() const { return held_.size(); }
 

@@ -164,6 +164,7 @@ std::string json_object(const Run& run) {
           {"crossed", m.crossed}}},
         {"latency_us", percentiles(f.latency)},
         {"connect_us", percentiles(f.connect)},
+        {"work_s", {static_cast<double>(f.work_began) / 1e6, static_cast<double>(f.work_ended) / 1e6}},
         {"seconds", rounded(seconds, 1e6)},
         {"rate_per_s", rounded(ratio(static_cast<double>(things_done(run)), seconds), 10)},
         {"bell_drain_s", rounded(static_cast<double>(f.bell_drain_us) / 1e6, 1e6)},

@@ -7,6 +7,7 @@ namespace {
 
 constexpr uint32_t opens_per_round = 16;
 constexpr uint32_t storm_of_mix = 256;  // sessions of it at once
+constexpr TimeUs await_us_max = us_per_s;
 
 }  // namespace
 
@@ -18,8 +19,9 @@ void Storm::start(TimeUs now) {
 bool Storm::poll(TimeUs now) {
     if (now >= ends_at_ || !run_.settings().client) return false;
     const double due = rate_ == 0 ? 1e18 : static_cast<double>(now - began_) * rate_ / 1e6;
+    const uint64_t at_once = awaits_session(now) ? 1 : at_once_;
     uint32_t opened = 0;
-    while (opened < opens_per_round && live_ < at_once_ && static_cast<double>(opened_) < due &&
+    while (opened < opens_per_round && live_ < at_once && static_cast<double>(opened_) < due &&
            run_.engine().can_send()) {
         if (!run_.open(true)) break;
         ++opened_;
@@ -27,6 +29,13 @@ bool Storm::poll(TimeUs now) {
         ++opened;
     }
     return opened != 0;
+}
+
+/// One after the other while there is no session to offer, else the first ones could resume none; but not for ever,
+/// since a server may give none.
+bool Storm::awaits_session(TimeUs now) const {
+    const Handshakes* handshakes = run_.engine().handshakes();
+    return handshakes != nullptr && handshakes->awaits_session() && now - began_ < await_us_max;
 }
 
 void Storm::on_upgraded(Ref ref) {

@@ -19,6 +19,8 @@ class Storm final : public Workload {
     void on_end(Ref ref, Phase phase, End end) override;
 
   private:
+    bool awaits_session(TimeUs now) const;
+
     Run& run_;
     double rate_;
     uint64_t at_once_;

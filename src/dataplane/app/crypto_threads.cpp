@@ -39,6 +39,7 @@ void CryptoThreads::run(uint32_t number) {
     drop_thread_capabilities();
     leave_worker_cores(settings_);
     prctl(PR_SET_TIMERSLACK, 1);
+    prctl(PR_SET_NAME, "millrace-crypto");
     long sleep_ns = sleep_ns_min;
     while (!ended_.load(std::memory_order_relaxed)) {
         if (pool_.serve(number)) {

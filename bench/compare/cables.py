@@ -5,10 +5,14 @@ generator that drives both cables from one core plays the clients on one and the
     198.18.0.10 …  "mr-gc" ═════ "mr-c"    198.18.0.1
     198.18.1.11 …  "mr-gs" ═════ "mr-s"    198.18.1.1
 
-The generator's ends have no kernel addresses. The balancer's have them while a balancer on kernel sockets runs.
+The generator's ends have no kernel addresses. The balancer's have them while a balancer on kernel sockets runs. All
+balancers show the same `certificate` (ECDSA with P-256).
 """
 
+import os
+
 from lab import net
+from lab.pki import Pki
 
 SERVER_SIDE = "198.18.1.1"
 CABLES = {"mr-c": "mr-gc", "mr-s": "mr-gs"}  # the balancer's end, the generator's
@@ -19,6 +23,7 @@ class CablesLab(net.Lab):
         super().__init__()
         self.generator = self.clients = self.servers
         self.namespaces = [self.generator, self.balancer]
+        self.certificate = None  # the paths of its chain and its key
 
     def _make(self):
         for name in self.namespaces:
@@ -32,6 +37,7 @@ class CablesLab(net.Lab):
             self._ip(namespace, "link set lo up", *(f"link set {device} up" for device in devices))
             for device in devices:
                 self.plain_ethernet(namespace, device)
+        self.certificate = Pki(os.path.join(self.directory, "pki")).certificate("bench", "bench.test")
 
     def give_kernel_addresses(self, core):
         """Lets kernel sockets serve on the balancer's ends, with what they receive worked on by one core: otherwise it

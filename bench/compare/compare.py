@@ -10,6 +10,7 @@ Writes the table (results.md), every sample (results.json) and one plot for each
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import sys
@@ -21,11 +22,10 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "scripts")]
 
 import cables  # noqa: E402  (the line above finds them)
 import device  # noqa: E402
-import machine  # noqa: E402
 import report  # noqa: E402
 import systems  # noqa: E402
 import workloads  # noqa: E402
-from lab import millrace  # noqa: E402
+from lab import machine, millrace  # noqa: E402
 
 
 def parse_arguments():
@@ -35,7 +35,9 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, help="of every cell (default 5; quick: 3)")
     parser.add_argument("--seconds", type=float, help="of each measurement (default 5; quick: 2)")
     parser.add_argument("--systems", default=",".join(systems.ALL), help="only these, comma separated (default: %(default)s)")
-    parser.add_argument("--workloads", help="only these, comma separated: idle, echo, push, push-RATE, storm-fin, storm-rst, bulk")
+    parser.add_argument("--workloads", default="*", help="only these, comma separated, with * as in file names: idle, echo, "
+                        "push, push-RATE, storm-fin, storm-rst, bulk; with TLS: wss-idle, wss-echo, wss-push, wss-push-RATE, "
+                        "wss-storm-full, wss-storm-resumed, wss-bulk")
     parser.add_argument("--output", help="directory of the results (default bench/results; quick: build/compare)")
     parser.add_argument("--json", metavar="FILE", help="write the results there too")
     arguments = parser.parse_args()
@@ -49,25 +51,24 @@ def parse_arguments():
 
 
 def chosen_workloads(arguments):
-    every = workloads.workloads(arguments.quick)
-    if arguments.workloads is None:
-        return every
     names = arguments.workloads.split(",")
-    return [workload for workload in every if workload.key in names]
+    return [workload for workload in workloads.workloads(arguments.quick)
+            if any(fnmatch.fnmatch(workload.key, name) for name in names)]
 
 
-def beyond_reach(workload, pushed):
+def beyond_reach(workload, system, samples):
     """Whether pushes are to come faster than the system's last saturation: there is no latency to tell then."""
+    pushed = samples.get("wss-push" if workload.tls else "push", {}).get(system.name)
     return bool(pushed) and workload.options.get("rate", 0) > pushed[-1].get("rate", 0) > 0
 
 
 def measure_round(system, work, seconds, samples):
     """One sample of each cell of a system, each with the balancer started anew."""
     for workload in work:
-        if beyond_reach(workload, samples.get("push", {}).get(system.name)):
+        if beyond_reach(workload, system, samples):
             continue
         try:
-            system.start()
+            system.start(workload.tls)
             sample = workloads.run(workload, system, seconds)
         except millrace.Refused as error:
             sample = {"error": str(error)}
@@ -76,7 +77,7 @@ def measure_round(system, work, seconds, samples):
         samples.setdefault(workload.key, {}).setdefault(system.name, []).append(sample)
         names = [figure["name"] for figure in workload.figures if figure["name"] in sample]
         told = sample.get("error") or "  ".join(f"{name} {report.number(sample[name])}" for name in names)
-        print(f"  {system.name:15} {workload.key:12} {told}  [{sample.get('limit', 'failed')}]", flush=True)
+        print(f"  {system.name:15} {workload.key:17} {told}  [{sample.get('limit', 'failed')}]", flush=True)
 
 
 def main():

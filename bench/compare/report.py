@@ -5,7 +5,7 @@ import os
 import statistics
 
 import plot
-from systems import BURST_SIZES
+from systems import ALL, BURST_SIZES, KernelBalancer, MillraceVeth
 
 MARK = "†"  # on a cell that the generator limited, and not the balancer as well
 
@@ -34,13 +34,15 @@ def failed(results):
 
 
 def table(results, work):
-    """One row for each workload and figure, one column for each system: median (lowest to highest), and what limited it."""
+    """One row for each workload and figure, one column for each system: median (lowest to highest), and what limited it;
+    and the factor."""
     systems = results["systems"]
-    rows = [["", *(system["label"] for system in systems.values())], ["---", *("---:" for _ in systems)]]
+    rows = [["", *(system["label"] for system in systems.values()), "factor"], ["---", *("---:" for _ in systems), "---:"]]
     for workload in work:
         for place, figure in enumerate(workload.figures):
             row = [f"**{workload.title}**: " * (place == 0) + f"{figure['name']}, {figure['unit']}"]
-            rows.append(row + [entry(results, workload, figure, system, place == 0) for system in systems])
+            row += [entry(results, workload, figure, system, place == 0) for system in systems]
+            rows.append(row + [factor(results, workload, figure) * (place == 0)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -53,6 +55,18 @@ def entry(results, workload, figure, system, first):
     spread = f" ({number(min(found))} – {number(max(found))})" if len(found) > 1 else ""
     side = f"; {limit}" if first and limit != "load" else ""
     return f"{number(statistics.median(found))}{MARK * by_generator}{spread}{side}"
+
+
+def factor(results, workload, figure):
+    """How much better Millrace is on AF_XDP than the better of those on kernel sockets; nothing where either has no figure."""
+    def best(kind):
+        found = [statistics.median(its) for system in results["systems"] if issubclass(ALL[system], kind)
+                 if (its := values(cell(results, workload, system)[0], figure["name"]))]
+        return (min if figure["less_is_better"] else max)(found, default=0)
+    ours, theirs = best(MillraceVeth), best(KernelBalancer)
+    if not ours or not theirs:
+        return ""
+    return number(float(f"{theirs / ours if figure['less_is_better'] else ours / theirs:.2g}"))
 
 
 def burst_table(results, work):
@@ -79,7 +93,8 @@ def page(results, work):
         f"{machine['system']}, DPDK {machine['dpdk']}.", "",
         f"`{results['command']}`: {results['rounds']} interleaved rounds of {results['seconds']:g} s; median (lowest – highest). "
         f"\"balancer\" or \"generator\" after a figure: that side's core was at its limit. {MARK}: only the generator was, so the "
-        "balancer might have done more, and no claim is made.", "",
+        "balancer might have done more, and no claim is made. The factor is that of Millrace on AF_XDP over the better of those "
+        "on kernel sockets. With TLS, Millrace's crypto thread has the same core as its worker.", "",
         table(results, work), "",
         "Receive bursts of Millrace by how many frames they had (at least so many, fewer than the next), in percent:", "",
         burst_table(results, work), "",

@@ -1,12 +1,16 @@
 """The balancers that the bench compares. Each runs on one core, between the same clients and servers; start() and stop()
-may be called again and again. readings() tells what its core has worked so far."""
+may be called again and again. readings() tells what its core has worked so far.
+
+With TLS, Millrace's crypto thread has the same core as its worker, so that every balancer has one core for everything.
+"""
 
 import os
 import re
 import time
 
 import cables
-from lab import generator, millrace, net
+from lab import generator, machine, millrace, net
+from lab.pki import Pki, listener_tls
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORE = 0
@@ -24,7 +28,7 @@ class System:
 
     name = label = cable = None
     networks = ("198.18.0", "198.18.1")  # of clients and servers; the balancer is .1 in both
-    relays_max = (FILES_MAX - 200) // 2  # as many as one process with a socket for each side can have
+    relays_max = tls_relays_max = (FILES_MAX - 200) // 2  # as many as one process with a socket for each side can have
 
     def __init__(self, lab):
         self.lab = lab
@@ -41,7 +45,8 @@ class System:
         """{name: address with port}."""
         return {f"server-{i + 1}": f"{self.networks[1]}.{11 + i}:{generator.PORT}" for i in range(SERVER_COUNT)}
 
-    def start(self):
+    def start(self, tls):
+        """With `tls`, clients are to speak TLS 1.3."""
         raise NotImplementedError
 
     def stop(self):
@@ -56,7 +61,8 @@ class System:
 
     def readings(self):
         """Growing sums in one unit: `busy`, of the balancer's useful work, and `all`, of all time; perhaps also `device`,
-        of what the device's calls took of the work."""
+        of what the device's calls took of the work, and `crypto` and `crypto_waits`, of the time that threads which shake
+        hands ran and waited for the core."""
         raise NotImplementedError
 
 
@@ -67,9 +73,9 @@ class KernelBalancer(System):
     cable = "veth"
     process = None
 
-    def start(self):
+    def start(self, tls):
         self.lab.give_kernel_addresses(CORE)
-        self.process = self.launch()
+        self.process = self.launch(tls)
         until = time.monotonic() + 5
         while f"{net.BALANCER}:{PORT}" not in self.lab.run_in(self.lab.balancer, "ss", "-Htln"):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -107,11 +113,12 @@ class KernelBalancer(System):
 class Nginx(KernelBalancer):
     name, label = "nginx", "nginx"
 
-    def launch(self):
+    def launch(self, tls):
         servers = "\n".join(f"        server {address} max_fails=0;" for address in self.servers().values())
         path = self.configuration("nginx.conf", core_mask=f"{1 << CORE:b}", files=FILES_MAX,
                                   connections=FILES_MAX * 11 // 10, servers=servers,
-                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
+                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}", tls=" ssl" * tls,
+                                  certificate=self.lab.certificate[0], key=self.lab.certificate[1])
         with self.log() as log:
             return self.lab.start(self.lab.balancer, *ON_CORE, "/usr/sbin/nginx", "-e", "stderr", "-c", path, stdout=log, stderr=log)
 
@@ -122,12 +129,22 @@ class Nginx(KernelBalancer):
 class HAProxy(KernelBalancer):
     name, label = "haproxy", "HAProxy"
 
-    def launch(self):
+    def launch(self, tls):
         servers = "\n".join(f"    server {name} {address}" for name, address in self.servers().items())
         path = self.configuration("haproxy.cfg", core=CORE, relays_max=self.relays_max, servers=servers,
-                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}")
+                                  directory=self.lab.directory, listen=f"{net.BALANCER}:{PORT}",
+                                  tls=f" ssl crt {self.certificate()}" * tls)
         with self.log() as log:
             return self.lab.start(self.lab.balancer, *ON_CORE, "/usr/sbin/haproxy", "-db", "-f", path, stdout=log, stderr=log)
+
+    def certificate(self):
+        """With its key in one file, as HAProxy takes it."""
+        path = os.path.join(self.lab.directory, "haproxy.pem")
+        with open(path, "w", encoding="ascii") as both:
+            for part in self.lab.certificate:
+                with open(part, encoding="ascii") as file:
+                    both.write(file.read())
+        return path
 
     def version(self):
         return net.run("/usr/sbin/haproxy", "-v").split()[2]
@@ -136,17 +153,22 @@ class HAProxy(KernelBalancer):
 class MillraceSystem(System):
     """Control and dataplane; its work is the dataplane's useful cycles, those in the device's calls included."""
 
-    running = None
+    running, tls = None, False
     relays_max = 100_000  # no files to run out of; the more, the less does it matter what else the kernel gave back meanwhile
+    tls_relays_max = 30_000  # which shake hands for some seconds
 
     def interfaces(self):
         raise NotImplementedError
 
-    def start(self):
+    def start(self, tls):
+        self.tls = tls
+        more = listener_tls(self.lab.certificate, more='suites = "TLS_AES_128_GCM_SHA256"\ngroups = "X25519"') if tls else ""
         config = millrace.dataplane((CORE,), "0s", relays_max=2 * self.relays_max, chunk_memory="1GiB") + self.interfaces() + \
-            millrace.listener(port=PORT) + millrace.backend(self.servers(), health=None)
+            millrace.listener(port=PORT, more=more) + millrace.backend(self.servers(), health=None)
         self.running = millrace.Millrace(self.lab, config, cores=(CORE,)).start()
         self.running.wait_running()
+        if tls:
+            self.running.move_crypto_threads(CORE)
 
     def stop(self):
         self.lab.stop(self.running.dataplane, self.running.control)
@@ -162,7 +184,9 @@ class MillraceSystem(System):
         stages = {stage: stats[f"{stage}_cycles_total"] for stage in STAGES}
         busy = stats["busy_cycles_total"] + stages["device"]
         bursts = {f"bursts_{size}": stats[f"rx_bursts_{size}_total"] for size in BURST_SIZES}
-        return {"busy": busy, "all": busy + stats["idle_cycles_total"], **stages, **bursts}
+        crypto = dict(zip(("crypto", "crypto_waits"), self.running.crypto_seconds())) if self.tls else {}
+        return {"busy": busy, "all": busy + stats["idle_cycles_total"], **stages, **bursts,
+                **{name: seconds * machine.cycles_per_second() for name, seconds in crypto.items()}}
 
 
 class MillraceVeth(MillraceSystem):

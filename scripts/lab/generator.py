@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lab import load, millrace
 
 SETTLE_SECONDS = 3
+RAMP_RATE, TLS_RAMP_RATE = 1000, 200  # connections a second, at least
 PORT = 9000
 
 
@@ -36,14 +37,14 @@ class Generator:
             *(("--server-interface", interfaces[1]) if len(interfaces) > 1 else ()),
             "--client-addresses", clients, "--client-prefix", "24", "--server-addresses", servers, "--server-prefix", "24",
             "--server-port", ports, *more, *itertools.chain(*(("--target", target) for target in targets))]
-        self.commands = {}  # the last command line of each workload, without the paths of this machine
+        self.commands = {}  # the last command line of each workload, with and without TLS, without the paths of this machine
 
     def start(self, workload, **options):
-        """`connections=10` becomes `--connections 10`."""
+        """`connections=10` becomes `--connections 10`, `huge_pages=True` becomes `--huge-pages`."""
         arguments = [workload, *self.arguments]
         for name, value in options.items():
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
-        self.commands[workload] = " ".join(["millrace-load", *arguments]).replace(self.lab.directory, "DIRECTORY")
+            arguments += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+        self.commands[f"{workload}{' with TLS' * ('tls' in options)}"] = " ".join(["millrace-load", *arguments]).replace(self.lab.directory, "DIRECTORY")
         return load.start(self.lab, self.namespace, *arguments)
 
     def finish(self, process, seconds=120):
@@ -61,12 +62,14 @@ class Generator:
         return self.finish(self.start(workload, **options), 120 + 2 * options.get("seconds", 0))
 
     @contextlib.contextmanager
-    def holding(self, connections, relays_open, seconds):
+    def holding(self, connections, relays_open, seconds, **options):
         """Idle relays, all open while the block runs, which must end within so many seconds; gives them as Held. At the
         end every one of them is proven alive. `relays_open()` tells how many the balancer has."""
         held = SETTLE_SECONDS + seconds
-        process = self.start("idle", connections=connections, hold=held, timeout=600 + held)
-        until = time.monotonic() + 60 + connections / 1000
+        slowest = TLS_RAMP_RATE if "--tls" in self.arguments or "tls" in options else RAMP_RATE
+        opening = 60 + connections / slowest
+        process = self.start("idle", connections=connections, hold=held, timeout=600 + opening + held, **options)
+        until = time.monotonic() + opening
         while relays_open() < connections:
             if process.poll() is not None:
                 raise millrace.Refused(f"not all of {connections} relays came up: {self.finish(process)}")

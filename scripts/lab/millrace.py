@@ -83,18 +83,25 @@ def dataplane(cores=(0,), idle_sleep="50us", relays_max=20_000, chunk_memory="25
                             huge_pages=str(huge_pages).lower())
 
 
+def memif_socket(lab, name):
+    return os.path.join(lab.directory, f"{name}.memif")
+
+
 def memif_sockets(lab):
     """The sockets of a lab's memif interfaces: the one that clients are behind, and the servers'."""
-    return [os.path.join(lab.directory, f"{name}.memif") for name in ("clients", "servers")]
+    return [memif_socket(lab, name) for name in ("clients", "servers")]
+
+
+def memif_interface(lab, name, addresses, cores=(0,)):
+    """The table of one memif, in whose /24 the balancer has these addresses. There is no kernel behind it."""
+    return MEMIF.format(name=name, socket=memif_socket(lab, name), queues=len(cores),
+                        addresses=", ".join(f'"{address}/24"' for address in addresses))
 
 
 def memif_interfaces(lab, cores=(0,), sources=1):
     """Interface tables: one memif for clients (198.19.0.0/24), one for servers (198.19.1.0/24), on which the balancer has
-    so many addresses. There is no kernel behind either."""
-    addresses = (["198.19.0.1"], memif_sources(sources))
-    return "".join(MEMIF.format(name=name, socket=socket, queues=len(cores),
-                                addresses=", ".join(f'"{address}/24"' for address in owned))
-                   for name, socket, owned in zip(("clients", "servers"), memif_sockets(lab), addresses))
+    so many addresses."""
+    return memif_interface(lab, "clients", ["198.19.0.1"], cores) + memif_interface(lab, "servers", memif_sources(sources), cores)
 
 
 def memif_sources(count):
@@ -138,6 +145,24 @@ class Millrace:
     def start_dataplane(self):
         self.dataplane = self._start("dataplane", "millrace-dataplane", "--log-file", self._log("eal"))
         os.sched_setaffinity(self.dataplane.pid, set(self.cores) | os.sched_getaffinity(0))
+
+    def _crypto_threads(self, what):
+        """The number of each that shakes hands, with the text of a file of its."""
+        directory = f"/proc/{self.dataplane.pid}/task"
+        for thread in os.listdir(directory):
+            with open(f"{directory}/{thread}/comm", encoding="utf-8") as name, \
+                    open(f"{directory}/{thread}/{what}", encoding="utf-8") as file:
+                if name.read() == "millrace-crypto\n":
+                    yield int(thread), file.read()
+
+    def move_crypto_threads(self, core):
+        for thread, _ in self._crypto_threads("comm"):
+            os.sched_setaffinity(thread, {core})
+
+    def crypto_seconds(self):
+        """How long the threads that shake hands have run so far, and how long they have waited for their core."""
+        times = [text.split() for _, text in self._crypto_threads("schedstat")]
+        return tuple(sum(int(each[place]) for each in times) * 1e-9 for place in (0, 1))
 
     def stop(self):
         for process in (self.dataplane, self.control):

@@ -13,7 +13,6 @@ ABOVE_LOW = ("MEDIUM", "HIGH", "CRITICAL")
 def measure(lab, arguments):
     """Runs testssl.sh against an RSA and an ECDSA certificate; its findings by severity, and those above LOW."""
     pki = Pki(os.path.join(lab.directory, "pki"))
-    os.chmod(lab.directory, 0o755)
     certificates = [pki.certificate(kind, "ticker.test", key=kind, days=90) for kind in ("ec", "rsa")]
     server = millrace.start_server(lab, "one", [net.SERVERS[0]])
     config = millrace.interfaces(arguments.driver) + millrace.listener(port=443, more=listener_tls(*certificates)) + \

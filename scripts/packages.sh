@@ -21,8 +21,11 @@ scan_packages=(testssl.sh)
 # Besides, for the micro benchmarks (scripts/bench).
 bench_packages=(libbenchmark-dev)
 
-# Besides, for the bench beside other balancers (bench/compare/run); dpdk-dev brings dpdk-testpmd.
-compare_packages=(nginx haproxy dpdk-dev)
+# Besides, for what is measured beside a bare device (scripts/million --latency, scripts/measure storm): dpdk-testpmd.
+testpmd_packages=(dpdk-dev)
+
+# Besides, for the bench beside other balancers (bench/compare/run, scripts/measure handshakes).
+compare_packages=(nginx haproxy "${testpmd_packages[@]}")
 
 # Installs those of the named packages that are missing; without any, touches neither apt nor the network.
 install_packages() {

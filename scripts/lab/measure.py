@@ -6,6 +6,8 @@
     control-death   control killed 20 times under 1,000 echoing relays; new clients with control and a server dead; reloads
     idle-memory     the machine's memory for each idle relay, from 1,000 to 100,000
     tls-scan        what testssl.sh finds in a listener with TLS and its defaults
+    handshakes      TLS handshakes a second: of one crypto thread, beside OpenSSL's primitives; and beside nginx and HAProxy
+    storm           what a storm of TLS handshakes adds to pushes, through Millrace and through a bare memif echo
 """
 
 import argparse
@@ -22,7 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import goodput, memory, millrace, net, tls_scan, ws_server  # noqa: E402  (the line above finds them)
+from lab import goodput, handshakes, machine, memory, millrace, net, storm, tls_scan, ws_server  # noqa: E402  (the line above finds them)
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 SIZES = "0,1,125,126,65535,65536"
@@ -260,7 +262,8 @@ def idle_memory(lab, arguments):
 
 
 MEASUREMENTS = {"thousands": thousands, "stopped-reader": stopped_reader, "control-death": control_death,
-                "idle-memory": idle_memory, "goodput": goodput.goodput, "tls-scan": tls_scan.measure}
+                "idle-memory": idle_memory, "goodput": goodput.goodput, "tls-scan": tls_scan.measure,
+                "handshakes": handshakes.measure, "storm": storm.measure}
 
 
 def main():
@@ -273,7 +276,8 @@ def main():
     parser.add_argument("--kills", type=int, default=20, help="control-death: how often (default 20)")
     parser.add_argument("--relays", type=int, default=100_000, help="idle-memory: up to how many (default 100,000)")
     parser.add_argument("--seeds", type=int, default=5, help="goodput: impairment seeds of each cell (default 5)")
-    parser.add_argument("--seconds", type=float, default=4, help="goodput: of each run (default 4)")
+    parser.add_argument("--seconds", type=float, default=4, help="goodput, handshakes, storm: of each run (default 4)")
+    parser.add_argument("--rounds", type=int, default=3, help="handshakes, storm: how many (default 3)")
     parser.add_argument("--cells", help=f"goodput: only these, comma separated: {', '.join(goodput.CELLS).replace('%', '%%')}")
     parser.add_argument("--capture", help="goodput: a directory for a capture of each run at the client's end")
     parser.add_argument("--json", action="store_true", help="goodput: end with the object")
@@ -287,7 +291,8 @@ def main():
             print(f"scripts/measure: {error}\nThe logs are in {lab.directory}", file=sys.stderr)
             return 1
     if arguments.what != "goodput" or arguments.json:
-        print(json.dumps({"measurement": arguments.what, "driver": arguments.driver, **result, "reached": reached}))
+        print(json.dumps({"measurement": arguments.what, "driver": arguments.driver, **result, "reached": reached,
+                          "machine": machine.describe()}))
     return 0 if reached else 1
 
 

@@ -24,25 +24,22 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import generator, memory, millrace, net, testpmd  # noqa: E402  (the line above finds them)
+from lab import generator, memory, millrace, net, pushes  # noqa: E402  (the line above finds them)
 from lab.pki import Pki, listener_tls  # noqa: E402
 
 WS_LOAD = os.path.join(millrace.ROOT, "build/tests/tools/ws-load")
 FIRST_RELAYS = 1000  # whose memory is not counted
-PER_ADDRESS = 44_000  # connections of one client's address, and of one address of the balancer to one server
 SERVERS = 32
 NEIGHBOURS = 20
 TELL_SECONDS = 10  # from one line to the next where there is no terminal
 READING_SECONDS = 10  # that reading the machine's memory may take
 PUSHED_TO = 5000      # relays beside the idle ones
 PUSH_SECONDS = 10
-PUSH_BYTES = 128
 KEEPALIVE = '{table}\nidle = "5m"\ninterval = "1m"\ncount = 4\n'
 
 
 def tls_tables(lab):
     """Those of a listener with one ECDSA certificate."""
-    os.chmod(lab.directory, 0o755)
     return listener_tls(Pki(os.path.join(lab.directory, "pki")).certificate("ecdsa", "million.test"))
 
 
@@ -64,11 +61,7 @@ def config(lab, relays, sources, driver, tls):
 
 
 def clients_of(relays):
-    return generator.address_range("198.19.0", 10, math.ceil(relays / PER_ADDRESS))
-
-
-def start_pushes(source, relays, rate):
-    return source.start("push", connections=relays, subset=PUSHED_TO, size=PUSH_BYTES, rate=rate, seconds=PUSH_SECONDS)
+    return generator.address_range("198.19.0", 10, math.ceil(relays / pushes.PER_ADDRESS))
 
 
 def busy_share(before, after):
@@ -84,7 +77,7 @@ class Scene:
 
     def __init__(self, lab, arguments, neighbours=NEIGHBOURS):
         self.lab, self.relays, self.neighbour_count = lab, arguments.relays, neighbours
-        sources = math.ceil(self.relays / (PER_ADDRESS * SERVERS))
+        sources = math.ceil(self.relays / (pushes.PER_ADDRESS * SERVERS))
         self.running = millrace.Millrace(lab, config(lab, self.relays, sources, arguments.driver if neighbours else None, arguments.tls)).start()
         self.running.wait_running()
         self.generator = generator.Generator(
@@ -148,7 +141,7 @@ class Scene:
     def push(self, rate):
         """Pushes to some of the relays, all of which are there; returns the generator's result and the share of its time
         that the dataplane's core worked."""
-        process = start_pushes(self.generator, self.relays, rate)
+        process = pushes.start(self.generator, self.relays, PUSHED_TO, rate, PUSH_SECONDS)
         while process.poll() is None and self.tell("opening") < self.relays:
             time.sleep(0.2)
         time.sleep(PUSH_SECONDS / 4)
@@ -191,41 +184,19 @@ def bell(lab, arguments):
                 "bell_neighbours": scene.end_neighbours()}
 
 
-def pushed(result, busy=None):
-    """What is told of a run of pushes."""
-    latency = {name: result["latency_us"][name] for name in ("p50", "p99", "p99.9")}
-    return {"rate_per_s": result["rate_per_s"], "latency_us": latency, "generator_busy": result["generator"]["busy_share"],
-            "mistakes": generator.mistakes(result), **({} if busy is None else {"busy": round(busy, 3)})}
-
-
 def latency(lab, arguments):
     """How much longer pushes take through Millrace than through a bare forwarder, at half the rate that it was seen to
     carry."""
     relays = arguments.relays = arguments.relays + PUSHED_TO
     with Scene(lab, arguments, neighbours=0) as scene:
-        most = pushed(*scene.push(0))
+        most = pushes.summary(*scene.push(0))
     half = round(most["rate_per_s"] / 2)
     with Scene(lab, arguments, neighbours=0) as scene:
-        through = pushed(*scene.push(half))
-    bare = pushed(push_back(lab, relays, half))
+        through = pushes.summary(*scene.push(half))
+    bare = pushes.summary(pushes.put_back(lab, relays, PUSHED_TO, half, PUSH_SECONDS))
     added = {name: through["latency_us"][name] - bare["latency_us"][name] for name in bare["latency_us"]}
     return {"idle_relays": relays - PUSHED_TO, "pushed_to": PUSHED_TO, "saturation": most, "through_millrace": through,
             "bare_memif": bare, "added_latency_us": added}
-
-
-def push_back(lab, relays, rate):
-    """The same pushes between one client's and one server's address, as many as either meets with Millrace between, on one
-    memif whose other end puts every packet back."""
-    socket = os.path.join(lab.directory, "bare.memif")
-    forwarder = testpmd.Testpmd(lab, lab.balancer, "bare", 0, 1, [testpmd.memif_device(0, socket, "server")])
-    forwarder.command("start")
-    last = generator.PORT + math.ceil(relays / PER_ADDRESS) - 1
-    targets = [f"198.19.0.1:{port}" for port in range(generator.PORT, last + 1)]
-    source = generator.Generator(lab, lab.clients, [f"memif:{socket},client"], "198.19.0.10", "198.19.0.1", *targets,
-                                 ports=f"{generator.PORT}-{last}")
-    result = source.finish(start_pushes(source, relays, rate), PUSH_SECONDS + 120 + relays / 5_000)
-    lab.stop(forwarder.process)
-    return result
 
 
 def pushes_reached(result):
@@ -250,8 +221,8 @@ def main():
     parser.add_argument("--latency", action="store_true", help="measure the latency of pushes beside them instead")
     parser.add_argument("--json", action="store_true", help="end with the result as one JSON object")
     arguments = parser.parse_args()
-    if not FIRST_RELAYS < arguments.relays <= 240 * PER_ADDRESS:
-        parser.error(f"from {FIRST_RELAYS + 1:,} to {240 * PER_ADDRESS:,} relays")
+    if not FIRST_RELAYS < arguments.relays <= 240 * pushes.PER_ADDRESS:
+        parser.error(f"from {FIRST_RELAYS + 1:,} to {240 * pushes.PER_ADDRESS:,} relays")
     millrace.leave_cores({0})
     with net.Lab() as lab:
         try:

@@ -61,8 +61,8 @@ class System:
 
     def readings(self):
         """Growing sums in one unit: `busy`, of the balancer's useful work, and `all`, of all time; perhaps also `device`,
-        of what the device's calls took of the work, and `crypto` and `crypto_waits`, of the time that threads which shake
-        hands ran and waited for the core."""
+        of what the device's calls took of the work, and of the threads that shake hands `crypto`, the time that they ran,
+        and `crypto_busy`, the time that they had something to do."""
         raise NotImplementedError
 
 
@@ -184,9 +184,9 @@ class MillraceSystem(System):
         stages = {stage: stats[f"{stage}_cycles_total"] for stage in STAGES}
         busy = stats["busy_cycles_total"] + stages["device"]
         bursts = {f"bursts_{size}": stats[f"rx_bursts_{size}_total"] for size in BURST_SIZES}
-        crypto = dict(zip(("crypto", "crypto_waits"), self.running.crypto_seconds())) if self.tls else {}
-        return {"busy": busy, "all": busy + stats["idle_cycles_total"], **stages, **bursts,
-                **{name: seconds * machine.cycles_per_second() for name, seconds in crypto.items()}}
+        crypto = {"crypto": self.running.crypto_seconds() * machine.cycles_per_second(),
+                  "crypto_busy": stats["tls_crypto_busy_us_total"] * 1e-6 * machine.cycles_per_second()} if self.tls else {}
+        return {"busy": busy, "all": busy + stats["idle_cycles_total"], **stages, **bursts, **crypto}
 
 
 class MillraceVeth(MillraceSystem):

@@ -17,7 +17,7 @@ PRIMITIVES = {"ecdsap256": ("ecdsap256_sign", r"ecdsa \(nistp256\) +\S+s +\S+s +
               "ecdhx25519": ("ecdhx25519", r"ecdh \(X25519\) +\S+s +([\d.]+)"),
               "rsa2048": ("rsa2048_sign", r"rsa 2048 bits +\S+s +\S+s +([\d.]+)")}
 KINDS = {"full": "version:2/resumed:0", "resumed": "version:2/resumed:1"}
-TOLD = ("rate", "busy", "crypto", "generator_busy", "resumed")
+TOLD = ("rate", "busy", "crypto", "crypto_busy", "generator_busy", "resumed")
 TARGETS = {"full": 2500, "resumed": 3000}
 
 

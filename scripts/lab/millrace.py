@@ -5,6 +5,7 @@ to files in the lab's directory.
 """
 
 import contextlib
+import glob
 import itertools
 import json
 import mmap
@@ -146,23 +147,24 @@ class Millrace:
         self.dataplane = self._start("dataplane", "millrace-dataplane", "--log-file", self._log("eal"))
         os.sched_setaffinity(self.dataplane.pid, set(self.cores) | os.sched_getaffinity(0))
 
-    def _crypto_threads(self, what):
-        """The number of each that shakes hands, with the text of a file of its."""
-        directory = f"/proc/{self.dataplane.pid}/task"
-        for thread in os.listdir(directory):
-            with open(f"{directory}/{thread}/comm", encoding="utf-8") as name, \
-                    open(f"{directory}/{thread}/{what}", encoding="utf-8") as file:
+    def _crypto_threads(self):
+        """The directories of those that shake hands."""
+        for directory in glob.iglob(f"/proc/{self.dataplane.pid}/task/*"):
+            with open(f"{directory}/comm", encoding="utf-8") as name:
                 if name.read() == "millrace-crypto\n":
-                    yield int(thread), file.read()
+                    yield directory
 
     def move_crypto_threads(self, core):
-        for thread, _ in self._crypto_threads("comm"):
-            os.sched_setaffinity(thread, {core})
+        for directory in self._crypto_threads():
+            os.sched_setaffinity(int(os.path.basename(directory)), {core})
 
     def crypto_seconds(self):
-        """How long the threads that shake hands have run so far, and how long they have waited for their core."""
-        times = [text.split() for _, text in self._crypto_threads("schedstat")]
-        return tuple(sum(int(each[place]) for each in times) * 1e-9 for place in (0, 1))
+        """How long the threads that shake hands have run so far."""
+        seconds = 0.0
+        for directory in self._crypto_threads():
+            with open(f"{directory}/schedstat", encoding="ascii") as file:
+                seconds += int(file.read().split()[0]) * 1e-9
+        return seconds
 
     def stop(self):
         for process in (self.dataplane, self.control):

@@ -1,6 +1,7 @@
 """Pushes of 128 B whose latency is measured, through Millrace or through a memif whose other end only puts every packet
 back."""
 
+import contextlib
 import math
 import os
 
@@ -26,6 +27,8 @@ def put_back(lab, relays, subset, rate, seconds):
     """The same pushes between one client's and one server's address, as many as either meets with Millrace between, on one
     memif whose other end, dpdk-testpmd, puts every packet back. Returns the generator's result."""
     socket = os.path.join(lab.directory, "bare.memif")
+    with contextlib.suppress(FileNotFoundError):  # of an earlier one: the driver may have ended that when its peer went
+        os.remove(socket)
     forwarder = testpmd.Testpmd(lab, lab.balancer, "bare", 0, 1, [testpmd.memif_device(0, socket, "server")])
     forwarder.command("start")
     last = generator.PORT + math.ceil(relays / PER_ADDRESS) - 1

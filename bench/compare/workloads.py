@@ -40,7 +40,7 @@ CYCLES = (figure("cycles", "busy cycles each"), figure("device_cycles", "of thes
           figure("copy_cycles", "in copies of payload"))
 BUSY = figure("busy", "share of the core")
 CRYPTO = (figure("crypto", "of it by the thread that shakes hands"), figure("crypto_busy", "of the time it had something to do"))
-GENERATOR_BUSY = figure("generator_busy", "share of its core")
+GENERATOR_BUSY = figure("generator_busy", "share of the generator's core")
 RESUMED = figure("resumed", "share of the handshakes")
 CONNECTING = tuple(figure(f"connect_{name}", "µs from SYN to 101") for name in ("p50", "p99"))
 LATENCIES = tuple(figure(name, "µs", True) for name in ("p50", "p99", "p99.9"))

@@ -155,8 +155,11 @@ class Millrace:
                     yield directory
 
     def move_crypto_threads(self, core):
-        for directory in self._crypto_threads():
-            os.sched_setaffinity(int(os.path.basename(directory)), {core})
+        threads = [int(os.path.basename(directory)) for directory in self._crypto_threads()]
+        if not threads:
+            raise Refused("the dataplane has no crypto thread")
+        for thread in threads:
+            os.sched_setaffinity(thread, {core})
 
     def crypto_seconds(self):
         """How long the threads that shake hands have run so far."""

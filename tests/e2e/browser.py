@@ -14,15 +14,15 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 
 
 class Browser:
-    """A browser inside a namespace of the lab, with one page."""
+    """A browser inside a namespace of the lab, with one page. `flags` are further ones of Chromium's command line."""
 
-    def __init__(self, lab, namespace, url):
+    def __init__(self, lab, namespace, url, flags=()):
         self.profile = tempfile.mkdtemp(prefix="millrace-browser-")
         commands, self.commands = os.pipe()
         self.answers, answers = os.pipe()
         # Chromium reads DevTools commands from descriptor 3 and writes its answers to 4.
         self.process = lab.start(namespace, "sh", "-c",
-                                 f'exec chromium "$@" 3<&{commands} 4>&{answers}', "chromium", *FLAGS,
+                                 f'exec chromium "$@" 3<&{commands} 4>&{answers}', "chromium", *FLAGS, *flags,
                                  f"--user-data-dir={self.profile}", "about:blank", pass_fds=(commands, answers),
                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(commands)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import ssl
+import struct
 import subprocess
 
 import websockets
@@ -11,6 +12,10 @@ import websockets
 from lab import millrace, net
 from lab.pki import Pki, listener_tls
 from support import LabTest
+
+
+UPGRADE = b"GET /echo HTTP/1.1\r\nHost: ticker.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 
 class TlsTest(LabTest):
@@ -111,6 +116,38 @@ class Clients(TlsTest):
             request = b"GET /healthz HTTP/1.1\r\nHost: ticker.test\r\nConnection: close\r\n\r\n"
             self.assertIn("New, ", self.s_client(version, "-sess_out", file, "-ign_eof", data=request))
             self.assertIn("Reused, ", self.s_client(version, "-sess_in", file))
+
+    def echo_by_s_client(self, message, *arguments):
+        """Sends a WebSocket message, with bytes above 127 lest s_client take one for a command; returns the echo, and the
+        lengths of the records of application data that came, as their headers say."""
+        log = os.path.join(self.lab.directory, "messages")
+        client = self.lab.start(self.lab.clients, "openssl", "s_client", "-connect", f"{net.BALANCER}:443", "-quiet",
+                                "-no_ign_eof", "-msg", "-msgfile", log, *arguments, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        client.stdin.write(UPGRADE + struct.pack(">BBH4x", 0x82, 0x80 | 126, len(message)) + message)  # masked with zeros
+        client.stdin.flush()
+        while client.stdout.readline() not in (b"\r\n", b""):
+            pass
+        first, kind, length = struct.unpack(">BBH", client.stdout.read(4))
+        self.assertEqual((first, kind), (0x82, 126))
+        echo = client.stdout.read(length)
+        client.stdin.close()
+        client.wait(10)
+        with open(log, encoding="utf-8") as file:
+            records = re.findall(r"<<< [^\n]*RecordHeader[^\n]*\n +17 03 03 (\w\w) (\w\w)", file.read())
+        return echo, [int(high + low, 16) for high, low in records]
+
+    def test_records_are_no_longer_than_the_client_wants(self):
+        message = bytes(byte | 0x80 for byte in os.urandom(50_000))
+        for version, overhead in (("-tls1_2", 8 + 16), ("-tls1_3", 1 + 16)):
+            echo, lengths = self.echo_by_s_client(message, version)
+            self.assertEqual(echo, message)
+            self.assertGreater(max(lengths), 1024 + overhead, "else the limits below would change nothing")
+            for limit in (512, 1024):
+                echo, lengths = self.echo_by_s_client(message, version, "-maxfraglen", str(limit))
+                self.assertEqual(echo, message)
+                self.assertEqual(max(lengths), limit + overhead)
+                self.assertGreater(sum(lengths), len(message))
 
     def test_certificates_are_shown(self):
         shown = {c["names"][0]: c for c in self.millrace.ctl("show", "certificates")["certificates"]}

@@ -32,16 +32,26 @@ class Pki:
     def certificate(self, file, *names, key="ec", days=30):
         """Makes FILE.pem and FILE.key, for the names, signed by the authority; returns both paths."""
         kinds = {"ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], "rsa": ["rsa:2048"]}
-        chain, key_file, request = (self._path(f"{file}.{end}") for end in ("pem", "key", "csr"))
-        extensions = self._path(f"{file}.ext")
+        chain, key_file, request, extensions = self._paths(file)
         with open(extensions, "w", encoding="utf-8") as text:
             text.write("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
             text.write("\ncrlDistributionPoints=URI:http://authority.test/crl\n")
         self._openssl("req", "-new", "-newkey", *kinds[key], "-nodes", "-subj", f"/CN={names[0]}", "-keyout", key_file,
                       "-out", request)
-        self._openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self._path("authority.key"),
-                      "-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", chain)
+        self._sign(file, days, "-CAcreateserial")
         return chain, key_file
+
+    def renew(self, file, serial, days=30):
+        """Replaces FILE.pem by a certificate with this serial number for the same key and names."""
+        self._sign(file, days, "-set_serial", str(serial))
+
+    def _paths(self, file):
+        return [self._path(f"{file}.{end}") for end in ("pem", "key", "csr", "ext")]
+
+    def _sign(self, file, days, *serial):
+        chain, _, request, extensions = self._paths(file)
+        self._openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self._path("authority.key"), *serial,
+                      "-days", str(days), "-extfile", extensions, "-out", chain)
 
 
 def listener_tls(*certificates, more=""):

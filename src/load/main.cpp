@@ -22,10 +22,10 @@
 namespace millrace::load {
 namespace {
 
-std::atomic<bool> interrupted = false;
+std::atomic<bool> interrupted = false, hold_ended = false;
 
-void on_signal(int) {
-    interrupted.store(true, std::memory_order_relaxed);
+void on_signal(int number) {
+    (number == SIGUSR1 ? hold_ended : interrupted).store(true, std::memory_order_relaxed);
 }
 
 [[noreturn]] void give_up(const std::string& reason) {
@@ -91,6 +91,7 @@ void poll(Run& run, port::SoloLoop& loop) {
     TimeUs told_at = port::monotonic_us();
     loop.run(run, [&](TimeUs now) {
         if (interrupted) run.stop("interrupted");
+        if (hold_ended) run.end_hold();
         if (watched && now - told_at >= us_per_s) {
             told_at = now;
             std::fprintf(stderr, "\r\033[K%s", run.progress(now).c_str());
@@ -145,5 +146,6 @@ int main(int argc, char** argv) {
     action.sa_handler = millrace::load::on_signal;
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGUSR1, &action, nullptr);
     return millrace::load::work(options);
 }

@@ -60,6 +60,8 @@ class Run final : public Observer, public net::FrameConsumer {
     /// Ends the run early, in order.
     void stop(const std::string& why);
     bool over() const { return stage_ == Stage::over; }
+    /// Connections that are held in silence (`idle`) have been so long enough.
+    void end_hold() { hold_ended_ = true; }
     /// Everything that was asked for has come about, and no message was lost, repeated, changed or misled.
     bool succeeded() const;
     /// One line for a terminal: what is going on, and the figures since the last call.
@@ -82,6 +84,7 @@ class Run final : public Observer, public net::FrameConsumer {
     uint64_t random();
     uint32_t opening() const { return opening_; }
     uint64_t servers_open() const { return servers_open_; }
+    bool hold_ended() const { return hold_ended_; }
 
   private:
     enum class Stage : uint8_t { ramp, work, drain, close, over };
@@ -114,6 +117,7 @@ class Run final : public Observer, public net::FrameConsumer {
     MessageCounts messages_;
     std::unique_ptr<Workload> workload_;
     Stage stage_ = Stage::ramp;
+    bool hold_ended_ = false;
     TimeUs now_;
     TimeUs moved_at_;  // something last came about
     uint64_t moved_ = 0;

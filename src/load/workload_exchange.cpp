@@ -12,11 +12,11 @@ void Idle::start(TimeUs now) {
 }
 
 bool Idle::sending(TimeUs now) const {
-    return now < hold_until_ || at_ < run_.engine().pool(Role::client).high_water();
+    return holding(now) || at_ < run_.engine().pool(Role::client).high_water();
 }
 
 bool Idle::poll(TimeUs now) {
-    if (now < hold_until_) return false;
+    if (holding(now)) return false;
     const uint32_t end = run_.engine().pool(Role::client).high_water();
     uint32_t sent = 0;
     while (at_ < end && sent < sends_per_round && outstanding() < outstanding_max && run_.engine().can_send()) {

@@ -20,6 +20,8 @@ class Idle final : public Workload {
   private:
     static constexpr uint64_t outstanding_max = 1024;
 
+    bool holding(TimeUs now) const { return now < hold_until_ && !run_.hold_ended(); }
+
     Run& run_;
     TimeUs hold_until_ = 0;
     uint32_t at_ = 0;  // the next record to prove

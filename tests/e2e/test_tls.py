@@ -1,6 +1,5 @@
 """TLS toward clients, with clients that everybody has: openssl s_client, curl, python3-websockets."""
 
-import asyncio
 import os
 import re
 import ssl
@@ -156,26 +155,10 @@ class Clients(TlsTest):
 
 
 class Swaps(TlsTest):
-    def test_certificates_are_swapped_under_live_relays(self):
-        async def swap():
-            relays = [await self.connect() for _ in range(20)]
-            chain, key = self.certificates[0]
-            for turn in range(5):
-                await asyncio.to_thread(self.pki.certificate, "ecdsa", "ticker.test", days=40 + turn)
-                await asyncio.to_thread(self.millrace.ctl, "config", "reload")
-                left = self.millrace.ctl("show", "certificates")["certificates"][0]["days_left"]
-                self.assertIn(left, (39 + turn, 40 + turn))
-                async with self.connect() as newcomer:
-                    served = ssl.DER_cert_to_PEM_cert(newcomer.transport.get_extra_info("ssl_object").getpeercert(True))
-                with open(chain, encoding="utf-8") as file:
-                    self.assertEqual(served.split(), file.read().split())
-                for number, relay in enumerate(relays):
-                    await relay.send(f"{turn} {number}")
-                    self.assertEqual(await relay.recv(), f"{turn} {number}")
-            for relay in relays:
-                await relay.close()
-            return key
-        self.run_clients(swap(), seconds=120)
+    def test_a_new_certificate_is_shown(self):
+        self.pki.renew("ecdsa", serial=7, days=60)
+        self.millrace.ctl("config", "reload")
+        self.assertIn(self.millrace.ctl("show", "certificates")["certificates"][0]["days_left"], (59, 60))
 
     def test_a_bad_file_is_refused_and_the_old_one_stays(self):
         chain, _ = self.certificates[2]

@@ -1,6 +1,5 @@
 #include "tests/sim/peer_tls.h"
 
-#include <array>
 #include <cstdlib>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -33,28 +32,33 @@ std::shared_ptr<const tls::Context> simulated_client_context() {
     return shared;
 }
 
-PeerTls::PeerTls(const PeerTlsOptions& options, Role role)
-    : role_(role),
-      context_(SSL_CTX_new(role == Role::client ? TLS_client_method() : TLS_server_method())),
-      ssl_(nullptr),
-      in_(BIO_new(BIO_s_mem())),
-      out_(BIO_new(BIO_s_mem())) {
-    const int version = options.version == tls::Version::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
-    SSL_CTX_set_min_proto_version(context_.get(), version);
-    SSL_CTX_set_max_proto_version(context_.get(), version);
-    SSL_CTX_set_info_callback(context_.get(), on_info);
-    if (role == Role::server) {
+/// All clients share one, and all servers: to make one takes as long as a handshake.
+SSL_CTX* PeerTls::context(Role role) {
+    static const tls::Owned<SSL_CTX> client = [] {
+        tls::Owned<SSL_CTX> made(SSL_CTX_new(TLS_client_method()));
+        SSL_CTX_set_info_callback(made.get(), on_info);
+        return made;
+    }();
+    static const tls::Owned<SSL_CTX> server = [] {
+        tls::Owned<SSL_CTX> made(SSL_CTX_new(TLS_server_method()));
+        SSL_CTX_set_info_callback(made.get(), on_info);
         const tls::Identity& own = tls::identity(tls::KeyKind::rsa);
-        const tls::Owned<BIO> chain(BIO_new_mem_buf(own.chain_pem.data(), -1)),
-            key(BIO_new_mem_buf(own.key_pem.data(), -1));
-        const tls::Owned<X509> certificate(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
-        const tls::Owned<EVP_PKEY> secret(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
-        SSL_CTX_use_certificate(context_.get(), certificate.get());
-        SSL_CTX_use_PrivateKey(context_.get(), secret.get());
-        std::array<unsigned char, 80> ticket_keys{};  // one server resumes what another began
-        SSL_CTX_set_tlsext_ticket_keys(context_.get(), ticket_keys.data(), ticket_keys.size());
-    }
-    ssl_.reset(SSL_new(context_.get()));
+        const tls::Owned<X509> certificate(
+            PEM_read_bio_X509(tls::reader(own.chain_pem).get(), nullptr, nullptr, nullptr));
+        const tls::Owned<EVP_PKEY> key(
+            PEM_read_bio_PrivateKey(tls::reader(own.key_pem).get(), nullptr, nullptr, nullptr));
+        SSL_CTX_use_certificate(made.get(), certificate.get());
+        SSL_CTX_use_PrivateKey(made.get(), key.get());
+        return made;
+    }();
+    return (role == Role::client ? client : server).get();
+}
+
+PeerTls::PeerTls(const PeerTlsOptions& options, Role role)
+    : role_(role), ssl_(SSL_new(context(role))), in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
+    const int version = options.version == tls::Version::tls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
+    SSL_set_min_proto_version(ssl_.get(), version);
+    SSL_set_max_proto_version(ssl_.get(), version);
     SSL_set_app_data(ssl_.get(), this);
     SSL_set1_groups_list(ssl_.get(), options.groups);
     static constexpr unsigned char protocols[] = "\x08http/1.1";

@@ -50,9 +50,9 @@ class PeerTls {
     std::string output();
     void say_what_waits();
     static void on_info(const SSL* ssl, int where, int value);
+    static SSL_CTX* context(Role role);
 
     const Role role_;
-    tls::Owned<SSL_CTX> context_;
     tls::Owned<SSL> ssl_;
     BIO *in_, *out_;
     std::string waiting_;

@@ -3,7 +3,8 @@
 Core 0 has Millrace's worker, or dpdk-testpmd, which puts every packet back. Core 1 has what measures, and the storm: the
 crypto thread, which RSA signatures keep at work, and the clients that shake hands. Beside the echo two processes take their
 place that compute RSA signatures and never sleep. So in both cases three threads share core 1 alike, and what measures
-waits for it; what Millrace adds beyond the echo is its own.
+waits for it; what Millrace adds beyond the echo is its own. Only on a machine with nothing else to do, though: where the
+kernel groups threads by session (sched_autogroup), a busy crypto thread halves the weight of its worker against others.
 """
 
 import statistics

@@ -29,15 +29,6 @@ IpAddress broadcast_of(const IpAddress& address, uint8_t prefix_length) {
     return last;
 }
 
-/// A name as the resolver may be asked for, or an IP address.
-bool valid_server_host(std::string_view host) {
-    if (parse_ip_address(host)) return true;
-    std::string lower(host);
-    for (char& c : lower)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return valid_host_pattern(lower) && lower.find_first_of("*[") == lower.npos;
-}
-
 }  // namespace
 
 IpAddress network_of(const IpAddress& address, uint8_t prefix_length) {
@@ -45,6 +36,14 @@ IpAddress network_of(const IpAddress& address, uint8_t prefix_length) {
     for (unsigned bit = (address.is_v4() ? 96u : 0u) + prefix_length; bit < 128; ++bit)
         network.bytes[bit / 8] = static_cast<uint8_t>(network.bytes[bit / 8] & ~(0x80u >> bit % 8));
     return network;
+}
+
+bool valid_server_host(std::string_view text) {
+    if (parse_ip_address(text)) return true;
+    std::string lower(text);
+    for (char& c : lower)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return valid_host_pattern(lower) && lower.find_first_of("*[") == lower.npos;
 }
 
 bool is_host_address(const IpAddress& address) {

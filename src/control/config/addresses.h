@@ -27,6 +27,9 @@ std::string parse_listener_address(std::string_view text, IpAddress& out);
 /// "HOST:PORT" or "[IPV6]:PORT"; the host without brackets.
 std::string parse_server_address(std::string_view text, std::string& host, uint16_t& port);
 
+/// A name as the resolver may be asked for, or an IP address.
+bool valid_server_host(std::string_view text);
+
 /// `address` with every bit behind the prefix cleared.
 IpAddress network_of(const IpAddress& address, uint8_t prefix_length);
 

@@ -225,6 +225,7 @@ void Checker::check_backend(size_t index) {
     check_health(backend, path);
     check_sources(backend, path);
     check_servers(backend, path);
+    if (backend.tls) check_tls(backend, path);
 }
 
 void Checker::check_health(const Backend& backend, const std::string& path) {
@@ -236,6 +237,8 @@ void Checker::check_health(const Backend& backend, const std::string& path) {
                                      format_duration_us(health.timeout_ms * uint64_t{1000}) +
                                      ", longer than their \"interval\"; write at most " +
                                      format_duration_us(health.interval_ms * uint64_t{1000}));
+    if (has(here + ".tls") && !backend.tls)
+        error(here + ".tls", "\"tls\" of the probes has no meaning without a [backend.tls]; remove it, or add that");
     if (!has(here + ".type")) return;
     const auto meaningless = [&](const char* key, bool meaning, const char* types) {
         if (has(here + "." + key) && !meaning)

@@ -1,8 +1,5 @@
-// The rules of listeners: addresses, routes, and the files of TLS.
-#include <strings.h>
-
+// The rules of listeners: addresses and routes.
 #include "control/config/checker.h"
-#include "control/config/tls_files.h"
 
 namespace millrace::control {
 
@@ -63,36 +60,6 @@ void Checker::check_tcp_listener(const Listener& listener, const std::string& pa
             error(path + ".backend", "backend " + in_quotes(backend.name) +
                                          " hashes a header, which a connection of mode \"tcp\" does not have; use a "
                                          "backend with hash = \"source\"");
-}
-
-void Checker::check_tls(Listener& listener, const std::string& path) {
-    if (config_.dataplane.crypto_threads == 0)
-        error(path + ".tls", "TLS needs crypto threads; set \"crypto_threads\" of [dataplane] to 1 or more");
-    ListenerTls& tls = *listener.tls;
-    if (tls.certificates.empty() && !has(path + ".tls.certificate"))
-        error(path + ".tls", "there is no certificate; add a [[listener.tls.certificate]] with \"chain\" and \"key\"");
-    if (tls.client_certificates != tls::ClientCertificates::off && tls.client_ca.empty())
-        error(path + ".tls.client_certificates", "client certificates need a \"client_ca\" that has signed them");
-    for (const char* name : {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer",
-                             "keep-alive", "proxy-connection", "expect", "x-forwarded-for", "x-forwarded-proto",
-                             "x-forwarded-host", "x-request-id", "sec-websocket-key", "sec-websocket-version"})
-        if (strcasecmp(tls.client_subject_header.c_str(), name) == 0)
-            error(
-                path + ".tls.client_subject_header",
-                in_quotes(tls.client_subject_header) + " has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
-    for (const std::string& protocol : protocols_of(listener)) {
-        const bool http = listener.mode == ListenerMode::http;
-        if (http && protocol != "http/1.1" && protocol != "http/1.0")
-            error(path + ".tls.alpn", in_quotes(protocol) + " can't be spoken in mode \"http\"; write \"http/1.1\"");
-        else if (protocol.find(' ') != protocol.npos)
-            error(path + ".tls.alpn",
-                  in_quotes(protocol) + " holds a blank; write names with commas alone between them");
-    }
-    if (diagnostics_.has_errors()) return;
-    const auto problem = load_tls(listener);
-    if (!problem) return;
-    const std::string place = path + ".tls" + problem->path;
-    problem->of_machine ? machine_error(place, problem->message) : error(place, problem->message);
 }
 
 void Checker::check_http_routes(const Listener& listener, const std::string& path) {

@@ -1,6 +1,7 @@
 // The rules between values: one class that walks the configuration once, section by section, in the order in which
 // later sections refer to earlier ones: dataplane, control, interfaces, routes, backends, listeners, totals. Internal
-// to the configuration: check.cpp begins, check_listeners.cpp has the listeners.
+// to the configuration: check.cpp begins, check_listeners.cpp has the listeners, check_tls.cpp what both sides' TLS
+// asks.
 //
 // It reports against paths ("listener[2].port"), which Positions turns into lines and columns; a path that has no place
 // of its own falls back to the table around it. One mistake gives one error: what depends on a value that was wrong in
@@ -15,6 +16,7 @@
 
 #include "control/config/check.h"
 #include "control/config/text.h"
+#include "control/config/tls_files.h"
 
 namespace millrace::control {
 
@@ -98,6 +100,7 @@ class Checker {
     void check_backends();
     void check_backend(size_t index);
     void check_health(const Backend& backend, const std::string& path);
+    void check_tls(Backend& backend, const std::string& path);
     void check_sources(const Backend& backend, const std::string& path);
     void check_servers(Backend& backend, const std::string& path);
     void resolve(const std::string& backend, Server& server, const std::string& path);
@@ -107,6 +110,8 @@ class Checker {
     void check_http_routes(const Listener& listener, const std::string& path);
     void check_tcp_listener(const Listener& listener, const std::string& path);
     void check_tls(Listener& listener, const std::string& path);
+    void check_crypto_threads(const std::string& path);
+    void tell(const TlsProblem& problem, const std::string& path);
     void check_overlaps();
     void check_totals();
 

@@ -124,6 +124,22 @@ struct ListenerTls {
     std::string client_ca_pem, ticket_key_bytes;
 };
 
+/// TLS toward the servers of a backend. Lists as those of a listener.
+struct BackendTls {
+    std::string ca = "/etc/ssl/certs/ca-certificates.crt";
+    bool verify = true;
+    std::string server_name;       ///< empty: each server's host as written
+    std::string certificate, key;  ///< files of our own, chain first; empty: none
+    tls::Version min_version = tls::Version::tls12;
+    tls::Version max_version = tls::Version::tls13;
+    std::string ciphers, suites, groups;
+    bool resume = true;
+    uint32_t handshake_timeout_ms = 5'000;
+    // What was read from the files.
+    std::string ca_pem;
+    tls::Identity identity;
+};
+
 struct Listener {
     std::string name;
     IpAddress address;  ///< unspecified: every local address
@@ -168,6 +184,7 @@ struct HealthCheck {
     std::string host;  ///< of the Host field; empty: the server's address as written
     uint16_t status_low = 200;
     uint16_t status_high = 399;
+    bool tls = true;  ///< where its backend has TLS
 
     bool operator==(const HealthCheck&) const = default;
 };
@@ -194,6 +211,7 @@ struct Backend {
     Ejection ejection;
     std::optional<Keepalive> keepalive;
     std::optional<HealthCheck> health;
+    std::optional<BackendTls> tls;
     std::vector<Server> servers;
 };
 

@@ -191,6 +191,8 @@ void Publisher::put_backends() {
         to.algorithm = from.balance;
         to.when_all_down = from.when_all_down;
         to.retries = from.retries;
+        to.tls = from.tls.has_value();
+        to.handshake_timeout_ms = from.tls ? from.tls->handshake_timeout_ms : 0;
         put_servers(from, to, index);
         put_sources(from, to);
         out_.backends.push_back(to);

@@ -54,8 +54,7 @@ void Reader::wrong_type(const toml::node& node, std::string_view key, const std:
 
 void Reader::unknown_key(const toml::key& key, const TableInfo& table) {
     std::vector<std::string> known;
-    for (const KeyInfo& info : table.keys)
-        if (!info.reserved) known.push_back(info.name);
+    for (const KeyInfo& info : table.keys) known.push_back(info.name);
     diagnostics_.error(position_of(key.source()), "unknown key " + in_quotes(key.str()) + " in " + table.title() +
                                                       "; the nearest known key is " +
                                                       in_quotes(nearest(key.str(), known)));

@@ -44,7 +44,6 @@ std::string type_and_unit(const KeyInfo& key) {
 std::string facts(const KeyInfo& key) {
     std::string text = type_and_unit(key);
     if (!key.range.empty()) text += ": " + key.range;
-    if (key.reserved) return text;
     text += key.default_value.empty() ? "; required" : "; default ";
     return text += key.default_value;
 }
@@ -56,10 +55,7 @@ std::string shown_value(const KeyInfo& key) {
 void append_key(std::string& out, const KeyInfo& key) {
     append_comment(out, "", key.description);
     append_comment(out, "", facts(key));
-    out += key.reserved ? "#" : "";
-    out += key.name + " = ";
-    out += key.reserved ? "{}" : shown_value(key);
-    out += "\n\n";
+    out += key.name + " = " + shown_value(key) + "\n\n";
 }
 
 /// A table that stands within its parent: its keys as comments, then the one line.
@@ -128,9 +124,8 @@ std::string reference_markdown() {
         out += "| key | type | range | default | meaning |\n|---|---|---|---|---|\n";
         for (const KeyInfo& key : table.keys) {
             if (key.nested) continue;
-            std::string value;
-            if (!key.reserved) value = key.default_value.empty() ? "required" : cell(key.default_value);
-            const char* code = key.reserved || key.default_value.empty() ? "" : "`";
+            const std::string value = key.default_value.empty() ? "required" : cell(key.default_value);
+            const char* code = key.default_value.empty() ? "" : "`";
             out += "| `" + key.name + "` | " + type_and_unit(key) + " | " + cell(key.range) + " | ";
             out += code + value;
             out += code;

@@ -16,7 +16,6 @@ struct KeyInfo {
     std::string description;
     std::string unit = {};  ///< of a bare number: "bytes", "packets"; durations and sizes carry theirs
     bool nested = false;    ///< a table of its own, described elsewhere
-    bool reserved = false;  ///< known, but not usable yet
 };
 
 struct TableInfo {

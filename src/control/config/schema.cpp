@@ -122,8 +122,8 @@ const TableSchema<Dataplane>& dataplane_schema() {
                   "slowest first."),
          integer_key(
              "crypto_threads", &D::crypto_threads, 0, crypto_threads_max,
-             "Threads for the handshakes of TLS, beside the cores that poll where the machine has others. 0: no "
-             "listener can have TLS.")
+             "Threads for the handshakes of TLS, beside the cores that poll where the machine has others. 0: there "
+             "can be no TLS.")
              .unit("threads"),
          integer_key("tls_handshakes_max", &D::tls_handshakes_max, 1, tls_handshakes_max_max,
                      "Handshakes of TLS that each worker has in progress at once, 40 KiB or so each; up to eight times "
@@ -475,7 +475,8 @@ const TableSchema<HealthCheck>& health_schema() {
              "a host name, and a port if need be",
              "http and websocket: Host of the request; empty: the server's address."),
          parsed_key<H>("expect_status", "string", "LOW-HIGH within 100 and 599", "\"200-399\"", parse_status,
-                       "http: statuses that are good.")});
+                       "http: statuses that are good."),
+         boolean_key("tls", &H::tls, "With [backend.tls]: probes speak TLS, too; false: they don't.")});
     return schema;
 }
 
@@ -531,8 +532,8 @@ const TableSchema<Backend>& backend_schema() {
          tables_key("sources", &B::sources, source_schema(), source_max),
          table_key("keepalive", &B::keepalive, backend_keepalive_schema()),
          table_key("ejection", &B::ejection, ejection_schema()), table_key("health", &B::health, health_schema()),
-         tables_key("server", &B::servers, server_schema(), server_slot_max),
-         reserved_key<B>("tls", "TLS toward the servers.")});
+         table_key("tls", &B::tls, backend_tls_schema()),
+         tables_key("server", &B::servers, server_schema(), server_slot_max)});
     return schema;
 }
 
@@ -565,7 +566,8 @@ const std::vector<TableInfo>& configuration_tables() {
         route_schema().info(),      listener_schema().info(),     listener_keepalive_schema().info(),
         http_route_schema().info(), listener_tls_schema().info(), certificate_schema().info(),
         backend_schema().info(),    source_schema().info(),       backend_keepalive_schema().info(),
-        ejection_schema().info(),   health_schema().info(),       server_schema().info()};
+        ejection_schema().info(),   health_schema().info(),       backend_tls_schema().info(),
+        server_schema().info()};
     return tables;
 }
 

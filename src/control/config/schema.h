@@ -59,7 +59,7 @@ class TableSchema {
             key->read(reader, {node, key->info, path.empty() ? key->info.name : path + "." + key->info.name}, owner);
         }
         for (const Key<Owner>& key : keys_) {
-            const bool optional = key.info.nested || key.info.reserved || !key.info.default_value.empty();
+            const bool optional = key.info.nested || !key.info.default_value.empty();
             if (!optional && !table.contains(key.info.name)) reader.missing_key(key.info, path, info_);
         }
     }
@@ -196,16 +196,6 @@ Key<Owner> table_key(const char* name, Member Owner::*member, const TableSchema<
             }};
 }
 
-/// A key that is kept free for what is not there yet.
-template <typename Owner>
-Key<Owner> reserved_key(const char* name, const char* description) {
-    KeyInfo info{name, "table", "not yet", "", "", description};
-    info.reserved = true;
-    return {info, [](Reader& reader, const Input& in, Owner&) {
-                reader.wrong(in, in_quotes(in.key.name) + " is reserved and not yet available; remove it");
-            }};
-}
-
 // ---- the tables -----------------------------------------------------------------------------------------------------
 
 /// The whole file.
@@ -216,6 +206,7 @@ struct Document {
 
 const TableSchema<Certificate>& certificate_schema();
 const TableSchema<ListenerTls>& listener_tls_schema();
+const TableSchema<BackendTls>& backend_tls_schema();
 const TableSchema<Document>& document_schema();
 
 }  // namespace millrace::control

@@ -61,6 +61,21 @@ tls::ContextSettings settings_of(const Listener& listener) {
     return to;
 }
 
+/// The keys in the table whose files OpenSSL may have something against.
+struct Places {
+    std::string chain, key, ca;
+};
+
+/// The one that the words of tls::Context are about; empty: none of them alone.
+std::string place_of(const std::string& error, const Places& places) {
+    if (error.starts_with("certificate")) return places.chain;
+    if (error.starts_with("private key")) return places.key;
+    if (error.starts_with("CA")) return places.ca;
+    for (const char* key : {"ciphers", "suites", "groups"})
+        if (error.starts_with(key)) return '.' + std::string(key);
+    return error.starts_with("cipher") ? ".ciphers" : "";
+}
+
 /// Each certificate alone, so that what is wrong has its place, then all of them together.
 std::optional<TlsProblem> try_out(const Listener& listener) {
     tls::ContextSettings all = settings_of(listener);
@@ -71,14 +86,8 @@ std::optional<TlsProblem> try_out(const Listener& listener) {
         const std::string path = ".certificate[" + std::to_string(i) + "]";
         if (tls::Context::server(all, error)) continue;
         if (error.starts_with("OCSP")) return TlsProblem{path + ".ocsp", error};
-        if (error.starts_with("certificate")) return TlsProblem{path + ".chain", error};
-        if (error.starts_with("private key")) return TlsProblem{path + ".key", error};
-        if (error.starts_with("CA")) return TlsProblem{".client_ca", error};
-        for (const char* key : {"ciphers", "suites", "groups"})
-            if (error.starts_with(key)) return TlsProblem{'.' + std::string(key), error};
-        if (error.starts_with("cipher")) return TlsProblem{".ciphers", error};
         if (error.starts_with("protocol")) return TlsProblem{".alpn", error};
-        return TlsProblem{"", error};
+        return TlsProblem{place_of(error, {path + ".chain", path + ".key", ".client_ca"}), error};
     }
     all.identities = identities;
     return tls::Context::server(all, error) ? std::nullopt : std::optional(TlsProblem{"", error});
@@ -114,6 +123,36 @@ std::optional<TlsProblem> load_tls(Listener& listener) {
                                                   " bytes; 1 to 16 keys of 80 bytes are possible: openssl rand 80"};
     }
     return try_out(listener);
+}
+
+std::optional<TlsProblem> load_tls(Backend& backend) {
+    BackendTls& tls = *backend.tls;
+    if (!tls.certificate.empty()) {
+        if (auto problem = read_file(".certificate", tls.certificate, tls.identity.chain_pem)) return problem;
+        if (auto problem = read_file(".key", tls.key, tls.identity.key_pem)) return problem;
+    }
+    if (tls.verify)
+        if (auto problem = read_file(".ca", tls.ca, tls.ca_pem)) return problem;
+    std::string error;
+    if (tls::make_servers(keys_of(backend, 0), error)) return std::nullopt;
+    return TlsProblem{place_of(error, {".certificate", ".key", ".ca"}), error};
+}
+
+tls::BackendKeys keys_of(const Backend& backend, uint16_t slot) {
+    const BackendTls& from = *backend.tls;
+    tls::BackendKeys to{.backend = backend.name,
+                        .slot = slot,
+                        .context = {.version_min = from.min_version,
+                                    .version_max = from.max_version,
+                                    .ciphers12 = from.ciphers,
+                                    .suites13 = from.suites,
+                                    .groups = from.groups},
+                        .verify = from.verify,
+                        .ca_pem = from.ca_pem,
+                        .server_name = from.server_name,
+                        .resume = from.resume};
+    if (!from.certificate.empty()) to.context.identities = {from.identity};
+    return to;
 }
 
 tls::ListenerKeys keys_of(const Listener& listener, uint16_t slot) {

@@ -1,5 +1,6 @@
-// The files that a listener's TLS names: certificates, keys, authorities, staples, ticket keys. They are read whenever
-// a configuration is loaded, and everything is tried with OpenSSL then, so that nothing of it can fail later.
+// The files that TLS of listeners and backends names: certificates, keys, authorities, staples, ticket keys. They are
+// read whenever a configuration is loaded, and everything is tried with OpenSSL then, so that nothing of it can fail
+// later.
 #pragma once
 
 #include <optional>
@@ -12,7 +13,7 @@
 namespace millrace::control {
 
 struct TlsProblem {
-    std::string path;  ///< of the key below [listener.tls]: ".certificate[1].chain"; empty: the table
+    std::string path;  ///< of the key below the table "tls": ".certificate[1].chain"; empty: the table
     std::string message;
     bool of_machine = false;  ///< a file is missing, which may be there on another machine
 };
@@ -23,7 +24,12 @@ std::vector<std::string> protocols_of(const Listener& listener);
 /// Reads the files of `listener`, which has TLS, into it, and tries them. What is wrong first, or nothing.
 std::optional<TlsProblem> load_tls(Listener& listener);
 
+/// Likewise of `backend`, which has TLS.
+std::optional<TlsProblem> load_tls(Backend& backend);
+
 /// What the dataplane is given for a listener with TLS whose files are read.
 tls::ListenerKeys keys_of(const Listener& listener, uint16_t slot);
+/// Likewise for a backend; its servers, whose slots the snapshot has, are the caller's to add.
+tls::BackendKeys keys_of(const Backend& backend, uint16_t slot);
 
 }  // namespace millrace::control

@@ -343,7 +343,31 @@ retries = 11)",
      R"(34:11: "retries" is 11; it must be 0 to 10)"},
     {R"(balance = "maglev")", R"(balance = "maglev"
 tls = true)",
-     R"(34:7: "tls" is reserved and not yet available; remove it)"},
+     R"(34:7: "tls" is a boolean; it must be a table)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { ca = "ca.pem" })",
+     R"(34:14: "ca" is "ca.pem"; it must be an absolute path)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { ca = "/no/such.pem" })",
+     R"(34:14: "/no/such.pem" can't be read: No such file or directory; correct the path)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { certificate = "/a.pem" })",
+     R"(34:23: "certificate" and "key" belong together; add the key of this certificate)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { key = "/a.key" })",
+     R"(34:15: "certificate" and "key" belong together; add the certificate of this key)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { server_name = "*.example.com" })",
+     R"(34:23: "server_name" is "*.example.com"; it must be a host name or an IP address)"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { min_version = "1.1" })",
+     R"(34:23: "min_version" is "1.1"; it must be "1.2" or "1.3")"},
+    {R"(balance = "maglev")", R"(balance = "maglev"
+tls = { verfy = false })",
+     R"(34:9: unknown key "verfy" in [backend.tls]; the nearest known key is "verify")"},
+    {R"(type = "http")", R"(type = "http"
+tls = false)",
+     R"(37:7: "tls" of the probes has no meaning without a [backend.tls]; remove it, or add that)"},
     {R"(name = "rest")", R"(name = "quotes")",
      R"(30:11: there is no backend "rest"; the nearest name is "quotes"
 44:8: backend "quotes" exists already, on line 32; give it a name of its own)"},

@@ -91,6 +91,14 @@ TEST(Publish, CarriesTheSettingsOfTcp) {
     EXPECT_EQ(p->view.listeners()[0].keepalive.count, 5);
 }
 
+TEST(Publish, CarriesThatServersSpeakTls) {
+    const auto p = publish(test::edited(test::sample_text, "balance = \"maglev\"",
+                                        "balance = \"maglev\"\ntls = { verify = false, handshake_timeout = \"3s\" }"));
+    EXPECT_EQ(p->view.backends()[0].tls, 1);
+    EXPECT_EQ(p->view.backends()[0].handshake_timeout_ms, 3000u);
+    EXPECT_EQ(p->view.backends()[1].tls, 0);
+}
+
 TEST(Publish, AnHttpListenersBackendIsItsLastRoute) {
     const auto p = publish(test::edited(test::sample_text, "port = 80", "port = 80\nbackend = \"rest\""));
     ASSERT_EQ(p->view.listeners()[0].route_count, 2u);

@@ -38,10 +38,18 @@ class TlsFiles : public testing::Test {
         return test::load(test::edited(test::sample_text, "port = 80\n", "port = 80\n[listener.tls]\n" + tls),
                           check_only);
     }
-    std::string told(const std::string& more, bool check_only = false) {
-        std::string text = test::diagnostics_of(load(more, check_only));
+    std::string told(const std::string& more, bool check_only = false) { return told_of(load(more, check_only)); }
+    std::string told_of(const LoadResult& result) {
+        std::string text = test::diagnostics_of(result);
         for (size_t at; (at = text.find(folder_)) != text.npos;) text.replace(at, folder_.size(), "FOLDER");
         return text;
+    }
+    /// The sample with TLS toward the servers of its first backend, on one line.
+    LoadResult load_backend(std::string tls, const std::string& dataplane = "") {
+        for (size_t at; (at = tls.find("FOLDER")) != tls.npos;) tls.replace(at, 6, folder_);
+        return test::load(
+            test::edited(test::edited(test::sample_text, "cores = [0, 1]\n", "cores = [0, 1]\n" + dataplane),
+                         "balance = \"maglev\"\n", "balance = \"maglev\"\ntls = { " + tls + " }\n"));
     }
 
     std::string folder_;
@@ -92,6 +100,51 @@ TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
     EXPECT_EQ(told(certificate + "ocsp = \"FOLDER/none\"\n"), "f.toml:26:8: OCSP response: no such thing in DER\n");
     EXPECT_EQ(told("min_version = \"1.3\"\nmax_version = \"1.2\"\n" + certificate),
               "f.toml:22:1: the lowest version is above the highest\n");
+}
+
+TEST_F(TlsFiles, BackendsGoodOnesAreRead) {
+    const LoadResult result = load_backend(
+        "ca = \"FOLDER/ca.pem\", server_name = \"quotes.internal\", certificate = \"FOLDER/a.pem\", "
+        "key = \"FOLDER/a.key\", min_version = \"1.3\", groups = \"X25519\", resume = false");
+    ASSERT_EQ(test::diagnostics_of(result), "");
+    const tls::BackendKeys keys = keys_of(result.config.backends[0], 5);
+    EXPECT_EQ(keys.backend, "quotes");
+    EXPECT_EQ(keys.slot, 5);
+    EXPECT_TRUE(keys.verify);
+    EXPECT_FALSE(keys.resume);
+    EXPECT_EQ(keys.ca_pem, tls::authority_pem());
+    EXPECT_EQ(keys.server_name, "quotes.internal");
+    EXPECT_EQ(keys.context.version_min, tls::Version::tls13);
+    EXPECT_EQ(keys.context.groups, "X25519");
+    EXPECT_EQ(keys.context.identities.at(0).key_pem, tls::identity(KeyKind::ecdsa).key_pem);
+}
+
+TEST_F(TlsFiles, WithoutVerificationNoAuthorityIsRead) {
+    const LoadResult result = load_backend("verify = false");
+    ASSERT_EQ(test::diagnostics_of(result), "");
+    const tls::BackendKeys keys = keys_of(result.config.backends[0], 0);
+    EXPECT_FALSE(keys.verify);
+    EXPECT_EQ(keys.ca_pem, "");
+    EXPECT_TRUE(keys.context.identities.empty());
+    EXPECT_TRUE(keys.resume);
+}
+
+TEST_F(TlsFiles, WhatIsWrongWithBackendsHasItsPlace) {
+    const auto told = [&](const std::string& tls) { return told_of(load_backend(tls)); };
+    EXPECT_EQ(told("ca = \"FOLDER/none\""), "f.toml:34:14: CA: no PEM certificate in it\n");
+    EXPECT_EQ(told("ca = \"FOLDER/\""), "f.toml:34:14: \"FOLDER/\" is no file\n");
+    EXPECT_EQ(told("verify = false, key = \"FOLDER/b.key\", certificate = \"FOLDER/a.pem\""),
+              "f.toml:34:31: private key: key values mismatch\n");
+    EXPECT_EQ(told("verify = false, certificate = \"FOLDER/none\", key = \"FOLDER/b.key\""),
+              "f.toml:34:39: certificate: no start line\n");
+    EXPECT_EQ(told("verify = false, groups = \"P-25\"").substr(0, 28), "f.toml:34:34: groups \"P-25\":");
+    EXPECT_EQ(told("verify = false, ciphers = \"AES128-SHA\"").substr(0, 36), "f.toml:34:35: cipher AES128-SHA is n");
+    EXPECT_EQ(told("verify = false, min_version = \"1.3\", max_version = \"1.2\""),
+              "f.toml:34:7: the lowest version is above the highest\n");
+    EXPECT_EQ(told("verify = false, ca = \"FOLDER/ca.pem\""),
+              "f.toml:34:30: warning: \"ca\" has no meaning while \"verify\" is false; remove one of them\n");
+    EXPECT_EQ(told_of(load_backend("verify = false", "crypto_threads = 0\n")),
+              "f.toml:35:7: TLS needs crypto threads; set \"crypto_threads\" of [dataplane] to 1 or more\n");
 }
 
 TEST_F(TlsFiles, OnAnotherMachineFilesMayBeMissing) {

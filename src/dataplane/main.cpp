@@ -160,7 +160,7 @@ class Dataplane {
     }
 
     std::span<port::Orders> orders() { return orders_; }
-    app::CryptoThreads* crypto() { return crypto_.get(); }  ///< null: no listener can have TLS
+    app::CryptoThreads* crypto() { return crypto_.get(); }  ///< null: there can be no TLS
 
     /// Shares the shards out to the first `polling` workers, while all stand still.
     uint32_t share_out(uint16_t polling) {
@@ -246,8 +246,8 @@ class Dataplane {
     std::vector<Parts> workers_;
 };
 
-/// Starts the crypto threads, and waits for control's keys where listeners need some: a client that comes before them
-/// could only be refused.
+/// Starts the crypto threads, and waits for control's keys where listeners or backends need some: a client that comes
+/// before them could only be refused.
 std::unique_ptr<app::KeyReceiver> start_crypto(app::Instance& instance, app::CryptoThreads* crypto,
                                                const SnapshotView& snapshot) {
     constexpr int wait_ms = 2000;
@@ -257,9 +257,14 @@ std::unique_ptr<app::KeyReceiver> start_crypto(app::Instance& instance, app::Cry
     std::string error;
     keys->in_force(snapshot);
     if (!keys->start(error)) give_up(error);
-    const bool needed = std::ranges::any_of(snapshot.listeners(), [](const auto& l) { return l.tls != 0; });
+    const auto has_tls = [](const auto& record) { return record.tls != 0; };
+    const bool needed =
+        std::ranges::any_of(snapshot.listeners(), has_tls) || std::ranges::any_of(snapshot.backends(), has_tls);
     if (needed && !keys->wait(wait_ms))
-        spdlog::warn("no keys have come from millrace-control yet: until they do, clients with TLS are refused");
+        spdlog::warn(
+            "no keys have come from millrace-control yet: until they do, clients with TLS are refused, and servers "
+            "with "
+            "TLS are not reached");
     return keys;
 }
 

@@ -1,6 +1,7 @@
 #include "dataplane/app/crypto_threads.h"
 
 #include <algorithm>
+#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -23,6 +24,7 @@ CryptoThreads::CryptoThreads(const DataplaneRecord& settings)
       pool_(pool_settings_) {
     for (uint16_t worker = 0; worker < settings.core_count; ++worker)
         of_workers_.emplace_back(pool_, pool_settings_, worker);
+    pool_.report_to([](const std::string& line) { spdlog::warn("{}", line); });
 }
 
 CryptoThreads::~CryptoThreads() {

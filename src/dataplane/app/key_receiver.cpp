@@ -12,6 +12,7 @@
 
 #include <millrace/key_socket.h>
 
+#include "dataplane/app/pool_handshakes.h"
 #include "dataplane/app/privileges.h"
 
 namespace millrace::app {
@@ -20,6 +21,7 @@ namespace {
 /// A ticket is good for two hours (OpenSSL's default), so the key before the newest opens all that are.
 constexpr std::chrono::hours rotation{2};
 constexpr timeval patience{.tv_sec = 2, .tv_usec = 0};
+constexpr const char* no_such_slot = "there is no such slot";
 
 /// The text that was read is overwritten; what was made of it is OpenSSL's, and some strings that are freed.
 struct Wiped {
@@ -64,8 +66,8 @@ void KeyReceiver::run() {
         if (std::chrono::steady_clock::now() >= rotate_at) {
             rotate_at += rotation;
             const std::lock_guard lock(mutex_);
-            for (const auto& [slot, keys] : used_)
-                if (!keys.tickets_from_file) keys.tickets->rotate();
+            for (const auto& [number, keys] : used_)
+                if (keys.tickets && !keys.tickets_from_file) keys.tickets->rotate();
         }
         if ((waiting[1].revents & POLLIN) == 0) continue;
         const int client = accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -96,58 +98,92 @@ std::string KeyReceiver::take(int client) {
     tls::KeyBundle keys;
     if (!read || !tls::parse_bundle(bundle.text, keys, error) || !build(keys, error)) return error;
     delivered_.notify_all();
-    spdlog::info("certificates and keys of {} listener(s) have come", keys.listeners.size());
+    spdlog::info("certificates and keys of {} listener(s) and {} backend(s) have come", keys.listeners.size(),
+                 keys.backends.size());
     return {};
 }
 
 /// All of them, or none.
 bool KeyReceiver::build(const tls::KeyBundle& bundle, std::string& error) {
-    std::map<uint16_t, Keys> built;
+    KeyMap built;
     for (const tls::ListenerKeys& from : bundle.listeners) {
-        Keys& keys = built[from.slot];
-        keys.tickets_from_file = !from.ticket_keys.empty();
-        {
-            const std::lock_guard lock(mutex_);
-            const auto before = used_.find(from.slot);
-            // Keys from a file end with it: perhaps they were taken away because others know them.
-            if (before != used_.end() && before->second.tickets_from_file == keys.tickets_from_file)
-                keys.tickets = before->second.tickets;
-        }
-        if (!keys.tickets) keys.tickets = std::make_shared<tls::TicketKeys>();
-        tls::ContextSettings settings = from.context;
-        settings.ticket_keys = keys.tickets;
-        keys.context = tls::Context::server(settings, error);
-        if (keys.context) continue;
+        if (build(from, built, error)) continue;
         error = "listener '" + from.listener + "': " + error;
         return false;
     }
+    for (const tls::BackendKeys& from : bundle.backends) {
+        if (build(from, built, error)) continue;
+        error = "backend '" + from.backend + "': " + error;
+        return false;
+    }
+    stage(bundle, std::move(built));
+    return true;
+}
+
+bool KeyReceiver::build(const tls::ListenerKeys& from, KeyMap& built, std::string& error) {
+    if (from.slot >= listener_slot_max) {
+        error = no_such_slot;
+        return false;
+    }
+    Keys& keys = built[from.slot];
+    keys.tickets_from_file = !from.ticket_keys.empty();
+    {
+        const std::lock_guard lock(mutex_);
+        const auto before = used_.find(from.slot);
+        // Keys from a file end with it: perhaps they were taken away because others know them.
+        if (before != used_.end() && before->second.tickets_from_file == keys.tickets_from_file)
+            keys.tickets = before->second.tickets;
+    }
+    if (!keys.tickets) keys.tickets = std::make_shared<tls::TicketKeys>();
+    tls::ContextSettings settings = from.context;
+    settings.ticket_keys = keys.tickets;
+    keys.context = tls::Context::server(settings, error);
+    return keys.context != nullptr;
+}
+
+bool KeyReceiver::build(const tls::BackendKeys& from, KeyMap& built, std::string& error) {
+    if (from.slot >= backend_slot_max) {
+        error = no_such_slot;
+        return false;
+    }
+    Keys& keys = built[context_of_backend(from.slot)];
+    keys.servers = tls::make_servers(from, error);
+    return keys.servers != nullptr;
+}
+
+void KeyReceiver::stage(const tls::KeyBundle& bundle, KeyMap built) {
     const std::lock_guard lock(mutex_);
     for (const tls::ListenerKeys& from : bundle.listeners)
         if (const std::string& file = from.ticket_keys; !file.empty())
             built[from.slot].tickets->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
     has_keys_ = true;
     const bool now = bundle.generation <= generation_;
-    for (const auto& [slot, keys] : built)
-        if (now || !used_.contains(slot)) use(slot, keys);
-    next_ = now ? std::map<uint16_t, Keys>{} : std::move(built);
+    for (const auto& [number, keys] : built)
+        if (now || !used_.contains(number)) use(number, keys);
+    // Workers may reach for new servers a moment before in_force().
+    for (const tls::BackendKeys& from : bundle.backends)
+        for (const tls::ServerName& server : from.servers)
+            used_[context_of_backend(from.slot)].servers->know(server.slot, {server.name, server.host});
+    next_ = now ? KeyMap{} : std::move(built);
     next_generation_ = bundle.generation;
-    return true;
 }
 
-void KeyReceiver::use(uint16_t slot, const Keys& keys) {
-    used_[slot] = keys;
-    pool_.set_context(slot, keys.context);
+void KeyReceiver::use(uint16_t number, const Keys& keys) {
+    used_[number] = keys;
+    keys.servers ? pool_.set_servers(number, keys.servers) : pool_.set_context(number, keys.context);
 }
 
 void KeyReceiver::in_force(const SnapshotView& config) {
     const std::lock_guard lock(mutex_);
     generation_ = config.generation();
     if (!next_.empty() && next_generation_ <= generation_)
-        for (const auto& [slot, keys] : std::exchange(next_, {})) use(slot, keys);
+        for (const auto& [number, keys] : std::exchange(next_, {})) use(number, keys);
     std::set<uint16_t> kept;
     for (const ListenerRecord& listener : config.listeners())
         if (listener.tls != 0) kept.insert(listener.slot);
-    for (const auto& [slot, keys] : next_) kept.insert(slot);
+    for (const BackendRecord& backend : config.backends())
+        if (backend.tls != 0) kept.insert(context_of_backend(backend.slot));
+    for (const auto& [number, keys] : next_) kept.insert(number);
     std::erase_if(used_, [&](const auto& entry) {
         if (kept.contains(entry.first)) return false;
         pool_.set_context(entry.first, nullptr);

@@ -35,28 +35,34 @@ class KeyReceiver {
     void in_force(const SnapshotView& config);
 
   private:
+    /// Of a listener, or, with `servers`, of a backend.
     struct Keys {
-        std::shared_ptr<const tls::Context> context;
-        std::shared_ptr<tls::TicketKeys> tickets;
+        std::shared_ptr<const tls::Context> context = nullptr;
+        std::shared_ptr<tls::TicketKeys> tickets = nullptr;
         bool tickets_from_file = false;
+        std::shared_ptr<tls::Servers> servers = nullptr;
     };
+    using KeyMap = std::map<uint16_t, Keys>;  // by their number in the pool
 
     void run();
     void serve(int client);
     std::string take(int client);
     bool build(const tls::KeyBundle& bundle, std::string& error);
-    void use(uint16_t slot, const Keys& keys);
+    bool build(const tls::ListenerKeys& from, KeyMap& built, std::string& error);
+    bool build(const tls::BackendKeys& from, KeyMap& built, std::string& error);
+    void stage(const tls::KeyBundle& bundle, KeyMap built);
+    void use(uint16_t number, const Keys& keys);
 
     tls::Pool& pool_;
     const std::string directory_, control_directory_;
     int socket_ = -1, wake_ = -1;
     std::mutex mutex_;
     std::condition_variable delivered_;
-    // Guarded by mutex_; keys by slot.
+    // Guarded by mutex_.
     bool has_keys_ = false;
-    uint64_t generation_ = 0;        // in force
-    std::map<uint16_t, Keys> used_;  // by handshakes that begin now
-    std::map<uint16_t, Keys> next_;  // for generation next_generation_; empty: nothing is to come
+    uint64_t generation_ = 0;  // in force
+    KeyMap used_;              // by handshakes that begin now
+    KeyMap next_;              // for generation next_generation_; empty: nothing is to come
     uint64_t next_generation_ = 0;
     std::thread thread_;
 };

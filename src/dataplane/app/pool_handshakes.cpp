@@ -14,11 +14,12 @@ relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
             .slot = answer.slot,
             .leftover = answer.leftover,
             .resumed = answer.resumed,
-            .subject = answer.subject};
+            .subject = answer.subject,
+            .ticket_wanted = answer.ticket_wanted};
 }
 
-std::optional<uint16_t> PoolHandshakes::open_to(const relay::ServerPeer&) {
-    return std::nullopt;
+std::optional<uint16_t> PoolHandshakes::open_to(const relay::ServerPeer& peer) {
+    return pool_.open(worker_, context_of_backend(peer.backend_slot), {peer.server_slot, peer.address}, 0);
 }
 
 namespace {

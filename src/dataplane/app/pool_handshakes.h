@@ -1,11 +1,18 @@
 // One worker's handshakes, left with the crypto threads of a tls::Pool: what relays know of it is relay::Handshakes.
-// The number of a listener's certificates in the pool is its slot.
+// The number of a listener's certificates in the pool is its slot; those by which backends' servers are known follow.
 #pragma once
+
+#include <millrace/limits.h>
 
 #include "dataplane/relay/handshakes.h"
 #include "tls/handshake/pool.h"
 
 namespace millrace::app {
+
+/// The number in the pool of what handshakes with the servers of this backend use.
+inline constexpr uint16_t context_of_backend(uint16_t backend_slot) {
+    return static_cast<uint16_t>(listener_slot_max + backend_slot);
+}
 
 class PoolHandshakes : public relay::Handshakes {
   public:

@@ -10,11 +10,13 @@
 
 #include "app/run_directory.h"
 #include "config/compiled.h"
+#include "dataplane/app/pool_handshakes.h"
 #include "tests/unit/tls/handshake/pki.h"
 
 namespace millrace::app {
 namespace {
 
+using tls::BackendKeys;
 using tls::KeyKind;
 using tls::ListenerKeys;
 
@@ -43,6 +45,28 @@ class KeyReceiverTest : public test::RunDirectoryTest {
     std::string bring(const std::vector<ListenerKeys>& listeners, uint64_t generation = 0) {
         std::string error;
         return bring(make_sealed_file(tls::to_text({generation, listeners}), error));
+    }
+    std::string bring_backends(const std::vector<BackendKeys>& backends, uint64_t generation = 0) {
+        std::string error;
+        return bring(make_sealed_file(tls::to_text({.generation = generation, .backends = backends}), error));
+    }
+    static BackendKeys backend_keys(uint16_t slot, const std::string& server_name = "") {
+        return {.backend = "quotes", .slot = slot, .ca_pem = tls::authority_pem(), .server_name = server_name};
+    }
+    /// What a handshake with a server that begins now says first; empty when it can't begin.
+    std::string hello_to(uint16_t backend_slot, uint16_t server_slot) {
+        PoolHandshakes handshakes(pool_, {.workers = 1, .threads = 1, .seats = 4}, 0);
+        const auto seat = handshakes.open_to({backend_slot, server_slot, millrace::IpAddress::v4(198, 18, 1, 10)});
+        handshakes.submit(*seat);
+        EXPECT_TRUE(pool_.serve(0));
+        EXPECT_EQ(handshakes.poll(), seat);
+        const PoolHandshakes::Answer answer = handshakes.answer(*seat);
+        EXPECT_EQ(answer.state == PoolHandshakes::State::failed, answer.output.empty());
+        EXPECT_FALSE(answer.ticket_wanted);
+        const std::string hello(answer.output.begin(), answer.output.end());
+        handshakes.close(*seat);
+        while (pool_.serve(0)) handshakes.poll();
+        return hello;
     }
     static ListenerKeys keys(uint16_t slot) {
         return {.listener = "wss", .slot = slot, .context = {.identities = {tls::identity(KeyKind::ecdsa)}}};
@@ -83,8 +107,8 @@ class KeyReceiverTest : public test::RunDirectoryTest {
         SnapshotBuilder builder = millrace::test::sample_snapshot();
         builder.dataplane.crypto_threads = 1;
         builder.dataplane.tls_handshakes_max = 4;
-        builder.listeners[0].tls = 1;
-        builder.listeners[0].handshake_timeout_ms = 1000;
+        builder.listeners[0].tls = builder.backends[0].tls = 1;
+        builder.listeners[0].handshake_timeout_ms = builder.backends[0].handshake_timeout_ms = 1000;
         const std::vector<std::byte> bytes = builder.build(generation);
         SnapshotView view;
         std::string error;
@@ -93,6 +117,7 @@ class KeyReceiverTest : public test::RunDirectoryTest {
     }
 
     const uint16_t slot_ = millrace::test::sample_snapshot().listeners[0].slot;
+    const uint16_t backend_slot_ = millrace::test::sample_snapshot().backends[0].slot;
     tls::Pool pool_;
     std::unique_ptr<KeyReceiver> receiver_;
 };
@@ -142,6 +167,44 @@ TEST_F(KeyReceiverTest, KeysWaitForTheirConfiguration) {
     EXPECT_TRUE(takes_tls12(slot_) && has_context(98));
     in_force(2);
     EXPECT_FALSE(takes_tls12(slot_));
+}
+
+TEST_F(KeyReceiverTest, TakesWhatServersAreKnownBy) {
+    EXPECT_EQ(hello_to(3, 1), "");
+    EXPECT_EQ(bring_backends({backend_keys(3, "quotes.test")}), "ok");
+    EXPECT_TRUE(receiver_->wait(0)) << "they are all that this configuration needs";
+    EXPECT_NE(hello_to(3, 1).find("quotes.test"), std::string::npos);
+    EXPECT_EQ(hello_to(4, 1), "");
+    EXPECT_FALSE(has_context(3)) << "slots of listeners are others";
+}
+
+TEST_F(KeyReceiverTest, RefusesWhatServersCanNotBeKnownBy) {
+    BackendKeys bad = backend_keys(3);
+    bad.ca_pem = "nothing of the kind";
+    EXPECT_EQ(bring_backends({bad}).find("backend 'quotes': CA: "), 0u);
+    EXPECT_EQ(bring_backends({backend_keys(backend_slot_max)}), "backend 'quotes': there is no such slot");
+    EXPECT_EQ(bring({keys(listener_slot_max)}), "listener 'wss': there is no such slot");
+    EXPECT_FALSE(receiver_->wait(0));
+}
+
+TEST_F(KeyReceiverTest, ServersWaitForTheirConfigurationUnlessTheyAreNew) {
+    in_force(1);
+    BackendKeys now = backend_keys(backend_slot_), next = now;
+    now.servers = {{.slot = 1, .name = "a", .host = "a.test"}};
+    next.servers = {{.slot = 1, .name = "a", .host = "changed.test"}, {.slot = 2, .name = "b", .host = "b.test"}};
+    EXPECT_EQ(bring_backends({now}, 1), "ok");
+    EXPECT_EQ(bring_backends({next}, 2), "ok");
+    EXPECT_NE(hello_to(backend_slot_, 1).find("a.test"), std::string::npos);
+    EXPECT_NE(hello_to(backend_slot_, 2).find("b.test"), std::string::npos) << "workers may reach for it a bit earlier";
+    in_force(2);
+    EXPECT_NE(hello_to(backend_slot_, 1).find("changed.test"), std::string::npos);
+}
+
+TEST_F(KeyReceiverTest, ForgetsBackendsThatAreGone) {
+    EXPECT_EQ(bring_backends({backend_keys(backend_slot_, "quotes.test"), backend_keys(99, "gone.test")}), "ok");
+    in_force(1);
+    EXPECT_NE(hello_to(backend_slot_, 1), "");
+    EXPECT_EQ(hello_to(99, 1), "");
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ PROGRAMS = {
     "src/abi/": {"abi"},
     "src/control/": {"control", "tls"} | PARSERS,
     "src/cli/": {"cli"},
-    "src/tls/": {"tls"},
+    "src/tls/": {"tls", "dataplane/base"},
     "src/dataplane/": {"dataplane", "tls"},
     "src/load/": {"load", "tls"} | {f"dataplane/{folder}" for folder in
                                     ("base", "wire", "store", "tcp", "http", "ws", "config", "net", "port")},

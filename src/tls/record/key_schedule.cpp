@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::tls {
 
 void expand_label(Crypto& crypto, Suite suite, Bytes secret, std::string_view label, std::span<uint8_t> out) {
@@ -31,6 +33,7 @@ void set_traffic_keys(Crypto& crypto, Suite suite, Bytes secret, Direction& dire
 }
 
 void update_traffic_keys(Crypto& crypto, Suite suite, std::span<uint8_t> secret, Direction& direction) {
+    if (fault(Fault::tls_sequence_reset_before_key)) direction.sequence = 0;
     std::array<uint8_t, hash_bytes_max> next;
     const std::span<uint8_t> part = std::span(next).first(hash_bytes(suite));
     expand_label(crypto, suite, secret.first(part.size()), "traffic upd", part);

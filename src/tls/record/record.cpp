@@ -5,6 +5,8 @@
 
 #include <millrace/assert.h>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::tls {
 namespace {
 
@@ -140,7 +142,7 @@ size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_
 
     Direction& direction = slot.write;
     const uint64_t sequence = direction.sequence;
-    direction.sequence = sequence + 1;
+    if (!fault(Fault::tls_sequence_stored_late)) direction.sequence = sequence + 1;
     // A successor of this process must find the number used before anything sealed with it can have left.
     std::atomic_signal_fence(std::memory_order_seq_cst);
 
@@ -150,13 +152,14 @@ size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_
     put_be(out + 1, 0x0303, 2);
     put_be(out + 3, total - record_header_bytes, 2);
     uint8_t* body = out + record_header_bytes;
+    const uint64_t number = fault(Fault::tls_nonce_of_32_bits) ? static_cast<uint32_t>(sequence) : sequence;
     Nonce nonce;
     if (const size_t carried = explicit_nonce_bytes(slot.version, slot.suite)) {
         nonce = direction.iv;
-        put_be(nonce.data() + 4, get_be(nonce.data() + 4, carried) + sequence, carried);
+        put_be(nonce.data() + 4, get_be(nonce.data() + 4, carried) + number, carried);
         body = std::copy_n(nonce.begin() + 4, carried, body);
     } else {
-        nonce = nonce_by_xor(direction, sequence);
+        nonce = nonce_by_xor(direction, number);
     }
     const auto inner_type = static_cast<uint8_t>(type);
     std::array<Bytes, pieces_max + 1> pieces;
@@ -171,6 +174,7 @@ size_t seal(Crypto& crypto, Slot& slot, ContentType type, Pieces payload, uint8_
     }
     const Associated associated(slot, sequence, out, length);
     crypto.seal(slot.suite, direction.key.data(), nonce, associated.bytes(), Pieces(pieces).first(count), body);
+    if (fault(Fault::tls_sequence_stored_late)) direction.sequence = sequence + 1;
     return total;
 }
 

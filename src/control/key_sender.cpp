@@ -10,6 +10,8 @@
 
 #include <millrace/key_socket.h>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::control {
 namespace {
 
@@ -63,6 +65,7 @@ bool KeySender::set(const tls::KeyBundle& bundle, std::string& error) {
     if (text == text_ && given_) return true;
     const Outcome outcome = text.empty() ? Outcome::given : give(text, error);
     if (outcome == Outcome::refused) {
+        if (fault(Fault::control_refused_keys_kept)) keep(text);
         OPENSSL_cleanse(text.data(), text.size());
         error = "the dataplane refused the certificates and keys: " + error;
         return false;
@@ -73,7 +76,7 @@ bool KeySender::set(const tls::KeyBundle& bundle, std::string& error) {
 }
 
 void KeySender::follow(uint64_t now_us) {
-    if (socket_is_new()) {
+    if (socket_is_new() && !fault(Fault::control_new_dataplane_without_keys)) {
         given_ = false;
         retry_at_us_ = 0;
     }

@@ -14,6 +14,7 @@
 
 #include "dataplane/app/pool_handshakes.h"
 #include "dataplane/app/privileges.h"
+#include "dataplane/base/fault.h"
 
 namespace millrace::app {
 namespace {
@@ -133,11 +134,15 @@ bool KeyReceiver::build(const tls::ListenerKeys& from, KeyMap& built, std::strin
         // Keys from a file end with it: perhaps they were taken away because others know them.
         if (before != used_.end() && before->second.tickets_from_file == keys.tickets_from_file)
             keys.tickets = before->second.tickets;
+        if (before != used_.end() && fault(Fault::app_ticket_keys_outlive_their_file))
+            keys.tickets = before->second.tickets;
     }
+    if (fault(Fault::app_ticket_keys_lost_at_reload)) keys.tickets = nullptr;
     if (!keys.tickets) keys.tickets = std::make_shared<tls::TicketKeys>();
     tls::ContextSettings settings = from.context;
     settings.ticket_keys = keys.tickets;
     keys.context = tls::Context::server(settings, error);
+    if (keys.context && fault(Fault::app_keys_taken_in_part)) use(from.slot, keys);
     return keys.context != nullptr;
 }
 
@@ -157,7 +162,7 @@ void KeyReceiver::stage(const tls::KeyBundle& bundle, KeyMap built) {
         if (const std::string& file = from.ticket_keys; !file.empty())
             built[from.slot].tickets->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
     has_keys_ = true;
-    const bool now = bundle.generation <= generation_;
+    const bool now = bundle.generation <= generation_ || fault(Fault::app_keys_before_their_configuration);
     for (const auto& [number, keys] : built)
         if (now || !used_.contains(number)) use(number, keys);
     // Workers may reach for new servers a moment before in_force().
@@ -185,7 +190,7 @@ void KeyReceiver::in_force(const SnapshotView& config) {
         if (backend.tls != 0) kept.insert(context_of_backend(backend.slot));
     for (const auto& [number, keys] : next_) kept.insert(number);
     std::erase_if(used_, [&](const auto& entry) {
-        if (kept.contains(entry.first)) return false;
+        if (kept.contains(entry.first) || fault(Fault::app_keys_outlive_their_listener)) return false;
         pool_.set_context(entry.first, nullptr);
         return true;
     });

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "dataplane/base/fault.h"
 #include "tls/handshake/certificate.h"
 #include "tls/handshake/key_block.h"
 #include "tls/record/key_schedule.h"
@@ -170,6 +171,7 @@ bool Handshake::hand_over(Crypto& crypto, Slot& slot, std::vector<uint8_t>& left
     // 1 to 4: 512 to 4,096 bytes (RFC 6066 §4); OpenSSL agrees to it without being asked.
     const unsigned fragment = SSL_SESSION_get_max_fragment_length(SSL_get_session(ssl_.get()));
     if (fragment >= 1 && fragment <= 4) slot.payload_max = static_cast<uint16_t>(256u << fragment);
+    if (fault(Fault::tls_fragment_limit_ignored)) slot.payload_max = 0;
     if (!(slot.version == Version::tls13 ? hand_over_tls13(crypto, slot) : hand_over_tls12(slot))) {
         wipe(slot);
         error_ = "what was agreed on can't be handed over";

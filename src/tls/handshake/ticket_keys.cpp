@@ -7,6 +7,8 @@
 
 #include <millrace/assert.h>
 
+#include "dataplane/base/fault.h"
+
 namespace millrace::tls {
 namespace {
 
@@ -51,7 +53,9 @@ void TicketKeys::set(std::span<const uint8_t> keys) {
 
 void TicketKeys::rotate() {
     const std::lock_guard lock(mutex_);
+    if (fault(Fault::tls_ticket_keys_never_new)) return;
     keys_ = {random_key(), keys_.front()};
+    if (fault(Fault::tls_ticket_keys_forget_the_last)) keys_.pop_back();
 }
 
 void TicketKeys::use_for(SSL_CTX* context) {

@@ -11,7 +11,7 @@
 #include "app/run_directory.h"
 #include "config/compiled.h"
 #include "dataplane/app/pool_handshakes.h"
-#include "tests/unit/tls/handshake/pki.h"
+#include "tests/unit/tls/handshake/peer.h"
 
 namespace millrace::app {
 namespace {
@@ -101,6 +101,34 @@ class KeyReceiverTest : public test::RunDirectoryTest {
         pool_.close(0, *seat);
         while (pool_.serve(0)) pool_.poll(0);
         return takes;
+    }
+    struct Shaken {
+        bool resumed;
+        tls::Owned<SSL_SESSION> session;
+    };
+    /// A client's whole handshake, which offers to resume `session`.
+    Shaken shake(uint16_t number, SSL_SESSION* session = nullptr) {
+        tls::Peer client(false);
+        if (session != nullptr) SSL_set_session(client.ssl(), session);
+        const auto seat = pool_.open(0, number, 0);
+        auto state = tls::Handshake::State::under_way;
+        while (state == tls::Handshake::State::under_way) {
+            client.step();
+            pool_.put(0, *seat, client.output());
+            pool_.submit(0, *seat);
+            EXPECT_TRUE(pool_.serve(0));
+            EXPECT_EQ(pool_.poll(0), seat);
+            state = pool_.answer(0, *seat).state;
+            client.take(pool_.answer(0, *seat).output);
+        }
+        EXPECT_EQ(state, tls::Handshake::State::done);
+        client.step();
+        client.read();  // the ticket
+        const bool resumed = pool_.answer(0, *seat).resumed;
+        pool_.close(0, *seat);
+        while (pool_.serve(0)) pool_.poll(0);
+        SSL_set_shutdown(client.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);  // else it is not resumable
+        return {resumed, tls::Owned<SSL_SESSION>(SSL_get1_session(client.ssl()))};
     }
     /// The sample, with TLS for its first listener.
     void in_force(uint64_t generation) {
@@ -205,6 +233,24 @@ TEST_F(KeyReceiverTest, ForgetsBackendsThatAreGone) {
     in_force(1);
     EXPECT_NE(hello_to(backend_slot_, 1), "");
     EXPECT_EQ(hello_to(99, 1), "");
+}
+
+TEST_F(KeyReceiverTest, SessionsOutliveAReload) {
+    EXPECT_EQ(bring({keys(3)}), "ok");
+    const Shaken first = shake(3);
+    EXPECT_FALSE(first.resumed);
+    EXPECT_EQ(bring({keys(3)}), "ok");
+    EXPECT_TRUE(shake(3, first.session.get()).resumed);
+}
+
+TEST_F(KeyReceiverTest, SessionsEndWithTheTicketKeysOfAFile) {
+    ListenerKeys from_file = keys(3);
+    from_file.ticket_keys = std::string(tls::ticket_key_bytes, 'k');
+    EXPECT_EQ(bring({from_file}), "ok");
+    const Shaken first = shake(3);
+    EXPECT_TRUE(shake(3, first.session.get()).resumed);
+    EXPECT_EQ(bring({keys(3)}), "ok");
+    EXPECT_FALSE(shake(3, first.session.get()).resumed) << "the file was taken away";
 }
 
 }  // namespace

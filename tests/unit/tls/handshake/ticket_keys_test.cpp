@@ -21,11 +21,14 @@ Owned<SSL_SESSION> session_of(const std::shared_ptr<const Context>& context, int
     return Owned<SSL_SESSION>(SSL_get1_session(joined.peer.ssl()));
 }
 
+/// May be asked again of the same session.
 bool resumes(const std::shared_ptr<const Context>& context, SSL_SESSION* session) {
     Joined joined(context);
     SSL_CTX_set_max_proto_version(joined.peer.context(), SSL_SESSION_get_protocol_version(session));
     SSL_set_session(joined.peer.ssl(), session);
     EXPECT_EQ(joined.shake(), Handshake::State::done) << joined.ours.error();
+    // A connection that just ends spoils its session, and whatever asked next would not resume it.
+    SSL_set_shutdown(joined.peer.ssl(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     return joined.ours.resumed();
 }
 

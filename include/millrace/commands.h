@@ -239,8 +239,8 @@ enum class StreamEnd : uint8_t {
     reset = 2,
     refused = 3,
     timed_out = 4,
-    unreachable = 5,  ///< no route, no neighbour
-    no_memory = 6,    ///< a limit of the dataplane, as source ports: says nothing about the server
+    unreachable = 5,    ///< no route, no neighbour
+    no_memory = 6,      ///< a limit of the dataplane, as source ports: says nothing about the server
     tls_handshake = 7,  ///< the handshake failed
 };
 

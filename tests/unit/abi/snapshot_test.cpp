@@ -247,6 +247,14 @@ TEST(Snapshot, RefusesRecordsThatBreakARule) {
         {[](B& b) { b.backends[0].eject_after = 1001; }, "backend 0: eject_after out of range"},
         {[](B& b) { b.backends[0].eject_ms = 0; }, "backend 0: time of ejection out of range"},
         {[](B& b) { b.backends[0].retries = 11; }, "backend 0: retries out of range"},
+        {[](B& b) { b.backends[0].tls = 2; }, "backend 0: tls is neither 0 nor 1"},
+        {[](B& b) { b.backends[1].tls = 1; }, "backend 1: TLS without a crypto thread"},
+        {[](B& b) {
+             b.backends[0].tls = 1;
+             b.dataplane.crypto_threads = 1;
+             b.dataplane.tls_handshakes_max = 1;
+         },
+         "backend 0: handshake timeout out of range"},
         {[](B& b) { b.backends[0].server_count = 0; }, "backend 0: no server"},
         {[](B& b) { b.backends[0].first_server = 1; }, "backend 0: its servers are not where they belong"},
         {[](B& b) { b.backends[1].server_count = 0xffffffff; }, "backend 1: its servers are not where they belong"},

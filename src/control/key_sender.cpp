@@ -60,7 +60,7 @@ KeySender::Outcome KeySender::give(const std::string& text, std::string& error) 
 }
 
 bool KeySender::set(const tls::KeyBundle& bundle, std::string& error) {
-    std::string text = bundle.listeners.empty() ? std::string() : to_text(bundle);
+    std::string text = bundle.listeners.empty() && bundle.backends.empty() ? std::string() : to_text(bundle);
     if (socket_is_new()) given_ = false;
     if (text == text_ && given_) return true;
     const Outcome outcome = text.empty() ? Outcome::given : give(text, error);

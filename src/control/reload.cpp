@@ -31,16 +31,6 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
     return spdlog::level::info;
 }
 
-/// What the dataplane needs for the listeners with TLS of a snapshot that `config` has become.
-std::vector<tls::ListenerKeys> keys_of(const Config& config, const SnapshotView& snapshot) {
-    std::vector<tls::ListenerKeys> bundle;
-    for (const ListenerRecord& record : snapshot.listeners())
-        for (const Listener& listener : config.listeners)
-            if (listener.tls && listener.name == snapshot.text(record.name))
-                bundle.push_back(keys_of(listener, record.slot));
-    return bundle;
-}
-
 }  // namespace
 
 bool Controller::slot_is_idle(SlotKind kind, uint16_t slot) {
@@ -104,7 +94,7 @@ void Controller::take_config(LoadResult loaded, ReloadResult& result) {
         loaded.config, [this](SlotKind kind, uint16_t slot) { return slot_is_idle(kind, slot); }, generation_in_force,
         result.error,
         [&](const SnapshotView& next, uint64_t generation, std::string& error) {
-            return keys_->set({generation, keys_of(loaded.config, next)}, error);
+            return keys_->set(keys_of(loaded.config, next, generation), error);
         });
     result.generation = publisher_.generation();
     if (outcome == PublishOutcome::failed) {

@@ -18,12 +18,13 @@ std::optional<HealthCheck> health_check_of(const Config& config, const ServerVie
                                       [&](const Backend& candidate) { return candidate.name == server.backend; });
     if (backend == config.backends.end() || !backend->health) return std::nullopt;
     HealthCheck check = *backend->health;
+    check.tls = check.tls && backend->tls;
     if (!check.host.empty()) return check;
     const auto entry = std::find_if(backend->servers.begin(), backend->servers.end(),
                                     [&](const Server& candidate) { return candidate.name == server.name; });
     std::string host = entry == backend->servers.end() ? to_string(server.address) : entry->host;
     if (host.find(':') != std::string::npos) host = '[' + host + ']';
-    check.host = server.port == 80 ? host : host + ':' + std::to_string(server.port);
+    check.host = server.port == (check.tls ? 443 : 80) ? host : host + ':' + std::to_string(server.port);
     return check;
 }
 

@@ -25,7 +25,8 @@ struct ServerView {
 /// In the snapshot's order. A name that resolved to several addresses stands there once for each.
 std::vector<ServerView> servers_of(const SnapshotView& snapshot);
 
-/// How to probe `server`, with its Host field filled in. Empty when its backend has no health check.
+/// How to probe `server`, with its Host field filled in, and TLS only where its backend has it. Empty when that has no
+/// health check.
 std::optional<HealthCheck> health_check_of(const Config& config, const ServerView& server);
 
 /// For LoadOptions: the addresses of a server of the same backend, name and port, and, as far as it is known, of the

@@ -100,6 +100,21 @@ Json tls_json(const ListenerTls& t) {
     return json;
 }
 
+Json tls_json(const BackendTls& t) {
+    return {{"ca", t.ca},
+            {"verify", t.verify},
+            {"server_name", t.server_name},
+            {"certificate", t.certificate},
+            {"key", t.key},
+            {"min_version", word(t.min_version)},
+            {"max_version", word(t.max_version)},
+            {"ciphers", t.ciphers},
+            {"suites", t.suites},
+            {"groups", t.groups},
+            {"resume", t.resume},
+            {"handshake_timeout", from_ms(t.handshake_timeout_ms)}};
+}
+
 Json listener_json(const Listener& l) {
     Json json{{"name", l.name},       {"address", l.address.is_unspecified() ? "*" : to_string(l.address)},
               {"port", l.port},       {"mode", word(l.mode)},
@@ -151,6 +166,8 @@ Json backend_json(const Backend& b) {
             {{"address", to_string(source.address)}, {"ports", range(source.port_low, source.port_high)}});
     if (b.keepalive) json["keepalive"] = keepalive_json(*b.keepalive);
     if (b.health) json["health"] = health_json(*b.health);
+    if (b.health && b.tls) json["health"]["tls"] = b.health->tls;
+    if (b.tls) json["tls"] = tls_json(*b.tls);
     json["server"] = Json::array();
     for (const Server& server : b.servers) {
         const bool literal_v6 = server.host.find(':') != std::string::npos;

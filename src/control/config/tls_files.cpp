@@ -93,6 +93,17 @@ std::optional<TlsProblem> try_out(const Listener& listener) {
     return tls::Context::server(all, error) ? std::nullopt : std::optional(TlsProblem{"", error});
 }
 
+/// The servers of a backend with TLS, with the names that their addresses were found by.
+std::vector<tls::ServerName> names_of_servers(const Backend& backend, const BackendRecord& record,
+                                              const SnapshotView& snapshot) {
+    std::vector<tls::ServerName> names;
+    for (const ServerRecord& server : snapshot.servers().subspan(record.first_server, record.server_count))
+        for (const Server& from : backend.servers)
+            if (from.name == snapshot.text(server.name))
+                names.push_back({server.slot, from.name, parse_ip_address(from.host) ? std::string() : from.host});
+    return names;
+}
+
 }  // namespace
 
 std::vector<std::string> protocols_of(const Listener& listener) {
@@ -160,6 +171,22 @@ tls::ListenerKeys keys_of(const Listener& listener, uint16_t slot) {
             .slot = slot,
             .context = settings_of(listener),
             .ticket_keys = listener.tls->ticket_key_bytes};
+}
+
+tls::KeyBundle keys_of(const Config& config, const SnapshotView& snapshot, uint64_t generation) {
+    tls::KeyBundle bundle{.generation = generation};
+    for (const ListenerRecord& record : snapshot.listeners())
+        for (const Listener& listener : config.listeners)
+            if (listener.tls && listener.name == snapshot.text(record.name))
+                bundle.listeners.push_back(keys_of(listener, record.slot));
+    for (const BackendRecord& record : snapshot.backends()) {
+        for (const Backend& backend : config.backends) {
+            if (!backend.tls || backend.name != snapshot.text(record.name)) continue;
+            bundle.backends.push_back(keys_of(backend, record.slot));
+            bundle.backends.back().servers = names_of_servers(backend, record, snapshot);
+        }
+    }
+    return bundle;
 }
 
 }  // namespace millrace::control

@@ -29,7 +29,9 @@ std::optional<TlsProblem> load_tls(Backend& backend);
 
 /// What the dataplane is given for a listener with TLS whose files are read.
 tls::ListenerKeys keys_of(const Listener& listener, uint16_t slot);
-/// Likewise for a backend; its servers, whose slots the snapshot has, are the caller's to add.
+/// Likewise for a backend, but for its servers, whose slots the snapshot has.
 tls::BackendKeys keys_of(const Backend& backend, uint16_t slot);
+/// All of it, for a snapshot that `config` has become.
+tls::KeyBundle keys_of(const Config& config, const SnapshotView& snapshot, uint64_t generation);
 
 }  // namespace millrace::control

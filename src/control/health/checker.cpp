@@ -88,6 +88,7 @@ void Checker::start(Server& server, uint64_t now_ms) {
     request.port = server.what.port;
     request.server_slot = server.what.slot;
     request.timeout_ms = server.what.check.timeout_ms;
+    request.tls = server.what.check.tls;
     if (!streams_.open(request)) {
         server.due_ms = now_ms + retry_ms;
         return;

@@ -40,7 +40,7 @@ struct ProbedServer {
     uint16_t slot;
     IpAddress address;
     uint16_t port;
-    HealthCheck check;  ///< its host filled in
+    HealthCheck check;  ///< as health_check_of() has it
     ProbeState state;   ///< where to go on from
 };
 

@@ -55,6 +55,8 @@ const char* describe(StreamEnd end) {
             return "unreachable: no route or no neighbour";
         case StreamEnd::no_memory:
             return "the dataplane had no room or no source port for the probe";
+        case StreamEnd::tls_handshake:
+            return "the TLS handshake failed";
     }
     return "closed for an unknown reason";
 }

@@ -1,7 +1,7 @@
 // One health probe of one server, sans-I/O: bytes of the stream go in, bytes to send and finally a verdict come out. It
 // knows no clock and no stream; checker.h opens the stream, times the probe out and closes it.
 //
-//   tcp        the connection opens
+//   tcp        the connection opens; where probes speak TLS, which is the carrier's affair, its handshake is done
 //   http       GET (RFC 9110), the final status lies in a range; the body is not read
 //   websocket  the opening handshake with a fresh key (RFC 6455 §4), then our ping gets its pong (§5.5.2); frames that
 //              the server pushes before the pong are skipped

@@ -107,6 +107,23 @@ TEST_F(CheckerTest, ProbesEveryServerAtOnceThenEveryInterval) {
     EXPECT_EQ(checker_.summary(9), nullptr);
 }
 
+TEST_F(CheckerTest, ProbesSpeakTlsWhereTheCheckSaysSo) {
+    ProbedServer plain = server(1), tls = server(2);
+    plain.check.tls = false;
+    checker_.configure({plain, tls}, 0);
+    tick(0);
+    ASSERT_EQ(streams_.opened.size(), 2u);
+    EXPECT_EQ(streams_.opened[0].tls, 0);
+    EXPECT_EQ(streams_.opened[1].tls, 1);
+    checker_.stream_closed(streams_.opened[1].id, StreamEnd::tls_handshake, 10);
+    EXPECT_EQ(checker_.summary(2)->failures, 1u);
+    EXPECT_EQ(checker_.summary(2)->last_reason, "the TLS handshake failed");
+    tls.check.tls = false;
+    checker_.configure({plain, tls}, 20);
+    tick(20);
+    EXPECT_EQ(streams_.opened.back().tls, 0) << "another check begins at once";
+}
+
 TEST_F(CheckerTest, IntervalsSpread) {
     std::vector<ProbedServer> servers;
     for (uint16_t slot = 0; slot < 50; ++slot) servers.push_back(server(slot));

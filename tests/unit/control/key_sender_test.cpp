@@ -78,6 +78,14 @@ TEST_F(KeySenderTest, GivesThemToADataplaneThatComes) {
     }
 }
 
+TEST_F(KeySenderTest, BackendsAloneAreReasonEnough) {
+    const tls::KeyBundle keys{.generation = 1, .backends = {{.backend = "quotes", .slot = 2, .ca_pem = "a CA"}}};
+    start_dataplane();
+    EXPECT_TRUE(sender_.set(keys, error_)) << error_;
+    stop_dataplane();
+    EXPECT_EQ(got_, std::vector{tls::to_text(keys)});
+}
+
 TEST_F(KeySenderTest, NothingIsGivenWhereNothingIsNeeded) {
     start_dataplane();
     EXPECT_TRUE(sender_.set({}, error_));

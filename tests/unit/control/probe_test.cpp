@@ -38,7 +38,7 @@ TEST(Probe, TcpPassesWhenConnected) {
 TEST(Probe, EndsOfTheStream) {
     const HealthCheck check = check_of(HealthType::tcp);
     for (const StreamEnd end : {StreamEnd::by_server, StreamEnd::reset, StreamEnd::refused, StreamEnd::timed_out,
-                                StreamEnd::unreachable, static_cast<StreamEnd>(99)}) {
+                                StreamEnd::unreachable, StreamEnd::tls_handshake, static_cast<StreamEnd>(99)}) {
         Probe probe(check, 1);
         probe.closed(end);
         EXPECT_EQ(probe.verdict(), Verdict::fail);

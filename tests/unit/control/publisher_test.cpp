@@ -168,5 +168,17 @@ TEST(Servers, HostOfAProbe) {
     EXPECT_FALSE(health_check_of(config, server).has_value());
 }
 
+TEST(Servers, ProbesSpeakTlsWhereTheBackendDoes) {
+    Config config = config_of({});
+    const ServerView server{"quotes", "a", IpAddress::v4(198, 18, 0, 10), 443, 0, 1};
+    EXPECT_FALSE(health_check_of(config, server)->tls) << "without TLS toward its servers";
+    EXPECT_EQ(health_check_of(config, server)->host, "198.18.0.10:443");
+    config.backends[0].tls.emplace();
+    EXPECT_TRUE(health_check_of(config, server)->tls);
+    EXPECT_EQ(health_check_of(config, server)->host, "198.18.0.10");
+    config.backends[0].health->tls = false;
+    EXPECT_FALSE(health_check_of(config, server)->tls);
+}
+
 }  // namespace
 }  // namespace millrace::control::test

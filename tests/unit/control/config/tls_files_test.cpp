@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include "control/config/publish.h"
 #include "sample.h"
 #include "tests/unit/tls/handshake/pki.h"
 
@@ -117,6 +118,29 @@ TEST_F(TlsFiles, BackendsGoodOnesAreRead) {
     EXPECT_EQ(keys.context.version_min, tls::Version::tls13);
     EXPECT_EQ(keys.context.groups, "X25519");
     EXPECT_EQ(keys.context.identities.at(0).key_pem, tls::identity(KeyKind::ecdsa).key_pem);
+}
+
+TEST_F(TlsFiles, ABundleHasTheServersWithTheirHosts) {
+    const LoadResult result = load_backend("verify = false");
+    ASSERT_EQ(test::diagnostics_of(result), "");
+    const PublishResult published = to_snapshot(result.config, nullptr, [](SlotKind, uint16_t) { return true; });
+    ASSERT_TRUE(published.snapshot.has_value()) << published.error;
+    const std::vector<std::byte> bytes = published.snapshot->build(7);
+    SnapshotView view;
+    std::string error;
+    ASSERT_TRUE(view.open(bytes, error)) << error;
+    const tls::KeyBundle bundle = keys_of(result.config, view, 7);
+    EXPECT_EQ(bundle.generation, 7u);
+    EXPECT_TRUE(bundle.listeners.empty());
+    ASSERT_EQ(bundle.backends.size(), 1u);
+    EXPECT_EQ(bundle.backends[0].backend, "quotes");
+    EXPECT_EQ(bundle.backends[0].slot, view.backends()[0].slot);
+    const std::vector<tls::ServerName>& servers = bundle.backends[0].servers;
+    ASSERT_EQ(servers.size(), 3u) << "a name with two addresses is two of them";
+    EXPECT_EQ(servers[0].name + '=' + servers[0].host, "a=");
+    EXPECT_EQ(servers[1].name + '=' + servers[1].host, "b=quotes.example.com");
+    EXPECT_EQ(servers[2].host, "quotes.example.com");
+    for (size_t i = 0; i < servers.size(); ++i) EXPECT_EQ(servers[i].slot, view.servers()[i].slot);
 }
 
 TEST_F(TlsFiles, WithoutVerificationNoAuthorityIsRead) {

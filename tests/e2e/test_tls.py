@@ -127,9 +127,8 @@ class Clients(TlsTest):
         client.stdin.flush()
         while client.stdout.readline() not in (b"\r\n", b""):
             pass
-        first, kind, length = struct.unpack(">BBH", client.stdout.read(4))
-        self.assertEqual((first, kind), (0x82, 126))
-        echo = client.stdout.read(length)
+        self.assertEqual(client.stdout.read(4), struct.pack(">BBH", 0x82, 126, len(message)), "s_client has ended")
+        echo = client.stdout.read(len(message))
         client.stdin.close()
         client.wait(10)
         with open(log, encoding="utf-8") as file:

@@ -7,7 +7,7 @@
 namespace millrace {
 
 /// Version of every shared file's layout; a file of another version is refused at join.
-inline constexpr uint32_t abi_version = 2;
+inline constexpr uint32_t abi_version = 3;
 
 inline constexpr uint32_t worker_max = 64;
 inline constexpr uint32_t shard_max = 128;

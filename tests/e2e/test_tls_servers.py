@@ -52,8 +52,8 @@ class TlsServers(LabTest):
     def total(self, name):
         return self.millrace.stats()[f"tls_{name}"]
 
-    async def echo(self, socket):
-        async with socket as client:
+    async def echo(self, connecting):
+        async with connecting() as client:
             for size in (1, 125, 1000, 20_000, 100_000):
                 await client.send("x" * size)
                 self.assertEqual(await client.recv(), "x" * size)
@@ -67,9 +67,9 @@ class TlsServers(LabTest):
         self.assertEqual(served, {b"named"})
 
     def test_websockets_echo_with_tls_on_one_side_or_both(self):
-        self.run_clients(self.echo(connect()))
+        self.run_clients(self.echo(connect))
         context = ssl.create_default_context(cafile=self.pki.authority)
-        self.run_clients(self.echo(websockets.connect(
+        self.run_clients(self.echo(lambda: websockets.connect(
             "wss://ticker.test/echo", ssl=context, host=net.BALANCER, port=443, server_hostname="ticker.test",
             compression=None, ping_interval=None, max_size=None)))
         self.assertGreater(self.total("server_handshakes_tls13_total"), 0)

@@ -22,7 +22,7 @@
 namespace millrace::store {
 
 /// Layout version of the header and of every record in every section: raise it when any of them changes.
-inline constexpr uint32_t region_abi_version = 2;
+inline constexpr uint32_t region_abi_version = 3;
 inline constexpr uint64_t region_magic = 0x316e'6f69'6765'524d;  // "MRegion1" in memory
 inline constexpr uint64_t section_align = 2u << 20;
 inline constexpr uint32_t section_count_max = 32;

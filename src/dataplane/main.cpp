@@ -263,8 +263,7 @@ std::unique_ptr<app::KeyReceiver> start_crypto(app::Instance& instance, app::Cry
     if (needed && !keys->wait(wait_ms))
         spdlog::warn(
             "no keys have come from millrace-control yet: until they do, clients with TLS are refused, and servers "
-            "with "
-            "TLS are not reached");
+            "with TLS are not reached");
     return keys;
 }
 

@@ -124,6 +124,12 @@ TEST(RelayStreams, MayGoThroughTls) {
     EXPECT_EQ(data.type, MessageType::stream_data);
     EXPECT_EQ(std::memcmp(data.payload.data() + 8, "pong: \r\n\r\n", 10), 0);
     EXPECT_EQ(server.peers().at(0)->received, "ping: \r\n\r\n");
+    // A record longer than one message to control takes no retransmission.
+    const uint64_t sent = server.host().counters().retransmitted_segments.load();
+    server.peers().at(0)->send(std::string(12'000, 'x'));
+    size_t came = 0;
+    while (came < 12'000) came += scene.next().payload.size() - 8;
+    EXPECT_EQ(server.host().counters().retransmitted_segments.load(), sent);
     server.peers().at(0)->shutdown();
     EXPECT_EQ(scene.next_end(7), StreamEnd::by_server);
     // Who does not speak TLS, says nothing, or hangs up.

@@ -126,6 +126,37 @@ TEST_P(RelayTlsServer, AFinWithoutCloseNotifyIsToldApart) {
     EXPECT_EQ(closed.reason, CloseReason::tls_truncated);
 }
 
+TEST_P(RelayTlsServer, WhatMayBeCutOffDoesNotLookWholeToTheClient) {
+    ServerScene scene;
+    scene.start();
+    Station& server = scene.tls_server(1, only_upgrade, options());
+    Peer* far = nullptr;
+    Peer& client = scene.secured(scene.client(1), server, far);
+    far->truncate();
+    EXPECT_TRUE(scene.run(10, [&] { return client.fin; }));
+    EXPECT_FALSE(client.tls->notified());
+    client.shutdown();
+    scene.expect_idle();
+}
+
+TEST_P(RelayTlsServer, AnAnswerThatLastsUntilTheEndMustHaveOne) {
+    for (const bool whole : {true, false}) {
+        ServerScene scene;
+        scene.start();
+        scene.tls_server(
+            1,
+            [whole](Peer& peer) {
+                if (peer.end_ || head_length(peer.received) == 0 || !peer.once()) return;
+                peer.send("HTTP/1.1 200 OK\r\n\r\nhalf of it");
+                whole ? peer.shutdown() : peer.truncate();
+            },
+            options());
+        EXPECT_EQ(status_of(scene.exchange("GET / HTTP/1.1\r\nHost: sim.test\r\n\r\n")), 200);
+        scene.expect_idle();
+        EXPECT_EQ(scene.closing().reason, whole ? CloseReason::fin : CloseReason::tls_truncated);
+    }
+}
+
 TEST_P(RelayTlsServer, ARecordThatIsNotTheServersEndsItsRelay) {
     ServerScene scene;
     scene.start();
@@ -286,6 +317,54 @@ TEST(RelayTlsServerHandshake, SilentServersDoNotKeepOthersOut) {
     }
     EXPECT_GT(scene.tls_total(&TlsStats::seats_reclaimed), 0u);
     scene.expect_idle(90);
+}
+
+TEST(RelayTlsServerHandshake, SilentClientsKeepNoServerOut) {
+    ServerScene scene;
+    scene.options.tls_seats = 4;
+    scene.config.backends[0].handshake_timeout_ms = 500;
+    scene.start();
+    scene.tls_server(1, only_upgrade);
+    for (int i = 1; i <= 8; ++i) {
+        scene.client(i).connect(https_port).send(PeerTls({}).start());
+        scene.run(0.01);
+    }
+    Peer& client = scene.client(9).connect(http_port);
+    client.send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(0.4, [&] { return status_of(client.received) == 101; })) << client.received;
+    client.abort();
+    scene.expect_idle(60);
+}
+
+TEST(RelayTlsServerHandshake, WhoWaitedForUsIsNotBlamed) {
+    ServerScene scene;
+    scene.config.backends[0].retries = 0;
+    scene.config.backends[0].eject_after = 1;
+    scene.start();
+    scene.tls_server(1, only_upgrade);
+    scene.balancer->run_crypto(false);
+    EXPECT_EQ(status_of(scene.exchange(upgrade_request("/"))), 503);
+    EXPECT_EQ(scene.balancer->stats().servers[0].connect_failures.load(), 0u);
+    scene.balancer->run_crypto(true);
+    scene.expect_idle();
+    EXPECT_EQ(scene.closing().reason, CloseReason::tls_refused);
+}
+
+TEST(RelayTlsServerHandshake, AConnectionThatIsGivenUpGivesItsSeatBack) {
+    ServerScene scene;
+    scene.options.tls_seats = 1;
+    scene.config.backends[0].handshake_timeout_ms = 60'000;
+    scene.start();
+    Station& silent = scene.server(1);
+    Peer& gone = scene.client(1).connect(http_port);
+    gone.send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(2, [&] { return !silent.peers().empty() && !silent.peers()[0]->received.empty(); }));
+    gone.shutdown();
+    scene.run(0.1);
+    scene.client(2).connect(http_port).send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(0.5, [&] { return silent.peers().size() == 2 && !silent.peers()[1]->received.empty(); }));
+    for (const auto& far : silent.peers()) far->abort();
+    scene.expect_idle(120);
 }
 
 TEST(RelayTlsServerHandshake, AMoveOfItsShardIsNotTheServersFault) {

@@ -47,7 +47,7 @@ Engine::Engine(const EngineSetup& setup, const config::RuntimeConfig& config)
     if (handshakes_ != nullptr) {
         tls_ = std::make_unique<TlsUnit>();
         seats_.resize(handshakes_->seat_count());
-        waiting_.places.resize(waiting_per_seat * seats_.size());
+        for (WaitingQueue& queue : waiting_) queue.places.resize(waiting_per_seat * seats_.size());
     }
     const SnapshotView& snapshot = config.snapshot();
     uint16_t mtu = 1500;
@@ -210,7 +210,11 @@ size_t Engine::consume_plain(Ref r, Side side, std::span<const uint8_t> bytes) {
 }
 
 void Engine::on_events(Ref r, Side side, const tcp::Events& events) {
-    if (events.has(tcp::event_established) && side == Side::server) on_server_connected(r);
+    if (events.has(tcp::event_established) && side == Side::server) {
+        on_server_connected(r);
+        // It may be another server now, to which the rest does not apply.
+        if (r.relay.is_open(side) && tcp::syn_unacknowledged(r.relay.server_hot)) return;
+    }
     // The server's time for its answer begins anew as long as the request moves: at last, when all of it is there.
     if (events.acked != 0 && side == Side::server && r.relay.phase == Phase::awaiting_response)
         setup_of(r).deadline = now_ + response_timeout(setup_of(r));

@@ -149,11 +149,10 @@ class Engine {
         bool stepping = false;  // given away; poll_handshakes() gets it back
         TimeUs since = 0;       // when it came back: its peer is waited for
     };
-    // Relays for whose handshake there is no seat yet, the first come first.
+    // Relays for whose handshake there is no seat yet, the first come first; a queue for each side.
     struct Waiting {
         Shard* shard;
         store::Handle handle;
-        Side side;
     };
     struct WaitingQueue {
         std::vector<Waiting> places;
@@ -180,6 +179,7 @@ class Engine {
     Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
     tcp::Context context(Shard& shard);
     Setup& setup_of(Ref r) { return *reinterpret_cast<Setup*>(r.shard.chunks.capacity(r.relay.setup).data()); }
+    WaitingQueue& waiting(Side side) { return waiting_[static_cast<size_t>(side)]; }
     TlsEnd& tls_end(Ref r, Side side) { return r.shard.tls_of(side).ends[r.index]; }
     ListenerStats& listener_stats(const Relay& relay) { return stats_.listeners[relay.listener_slot]; }
     ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
@@ -344,12 +344,14 @@ class Engine {
     void step_handshake(Ref r, Side side);
     bool take_seat(Ref r, Side side);
     void wait_for_seat(Ref r, Side side);
-    void drop_gone();
-    void reclaim_seat();
+    void drop_gone(Side side);
+    void reclaim_seat(Side side);
     void release_idle_seat();
     void close_seat(Ref r, Side side);
     bool poll_handshakes();
-    bool seat_waiting();
+    bool seat_waiting(Side side);
+    void give_up_handshake(Ref r, Side side);
+    void give_up_waiting(Shard& shard, Side side);
     void on_handshake_answer(uint16_t number);
     void take_leftover(Ref r, Side side, const Handshakes::Answer& answer, store::ChunkId held);
     bool handshake_goes_on(Ref r, Side side);
@@ -368,6 +370,8 @@ class Engine {
     void begin_server_handshake(Ref r);
     void end_server_handshake(Ref r, const Handshakes::Answer& answer);
     void fail_server_handshake(Ref r, CloseReason reason, bool blamed);
+    void set_server_handshake_deadline(Ref r);
+    void count_late_refusal(Ref r);
     void on_fin_in_server_handshake(Ref r);
     void on_server_handshake_deadline(Ref r);
     void harvest(Ref r, std::span<const uint8_t> bytes);
@@ -400,12 +404,13 @@ class Engine {
     std::vector<balance::Server> candidates_;  // scratch of one choice
     std::vector<uint8_t> scratch_;             // one rewritten head
     Handshakes* handshakes_;
-    std::unique_ptr<TlsUnit> tls_;  // null without TLS
-    bool tls_noted_ = false;        // the records that came have left something to look at (on_events)
-    std::vector<Seat> seats_;       // by number
-    TimeUs reclaimed_at_ = 0;       // when seats were looked through last
-    size_t idle_seat_at_ = 0;       // which is looked at next
-    WaitingQueue waiting_;
+    std::unique_ptr<TlsUnit> tls_;           // null without TLS
+    bool tls_noted_ = false;                 // the records that came have left something to look at (on_events)
+    std::vector<Seat> seats_;                // by number
+    std::array<uint32_t, 2> seats_taken_{};  // by Side
+    TimeUs reclaimed_at_ = 0;                // when seats were looked through last
+    size_t idle_seat_at_ = 0;                // which is looked at next
+    std::array<WaitingQueue, 2> waiting_;    // by Side
     std::array<StreamSlot, stream_max> streams_;
     alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer
 };

@@ -18,6 +18,7 @@ void Engine::abort_side(Ref r, Side side) {
 
 void Engine::abort(Ref r, Closer closer, CloseReason reason) {
     r.relay.set_end(closer, reason);
+    if (r.relay.phase == Phase::stream) tell_stream_closed(r, StreamEnd::no_memory);
     abort_side(r, Side::client);
     abort_side(r, Side::server);
     mark_ready(r);
@@ -28,6 +29,7 @@ void Engine::side_done(Ref r, Side side) {
     const RelayFlag open = side == Side::client ? flag_client_open : flag_server_open;
     if (!r.relay.has(open)) return;
     r.relay.clear(open);
+    if (r.relay.has_tls(side)) close_seat(r, side);
     const tcp::EndpointHot& hot = r.relay.hot(side);
     const IpAddress& local = config_->local_addresses()[hot.local_id].address;
     const uint32_t hash = r.shard.flow_hash(hot.peer, local, hot.peer_port, hot.local_port);

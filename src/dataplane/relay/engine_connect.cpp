@@ -245,10 +245,8 @@ void Engine::connect_next(Ref r, CloseReason reason) {
         setup.response = store::no_chunk;
     }
     const bool refused = reason == CloseReason::connect_refused || reason == CloseReason::tls_handshake;
-    const Failure failure{static_cast<uint16_t>(refused                              ? 502
-                                                : reason == CloseReason::tls_refused ? 503
-                                                                                     : 504),
-                          reason};
+    const bool ours = reason == CloseReason::tls_refused || reason == CloseReason::no_memory;
+    const Failure failure{static_cast<uint16_t>(refused ? 502 : ours ? 503 : 504), reason};
     if (backend == nullptr || setup.retries_left == 0) return answer_error(r, failure.status, failure.reason);
     --setup.retries_left;
     ++stats_.backends[setup.backend_slot].retries;

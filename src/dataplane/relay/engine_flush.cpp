@@ -205,6 +205,8 @@ void Engine::on_phase_deadline(Ref r) {
             return bad_response(r, CloseReason::upgrade_timeout);
         }
         case Phase::stream:
+            if (shakes_hands(r, Side::server) && !tcp::syn_unacknowledged(r.relay.server_hot))
+                return on_server_handshake_deadline(r);
             return close_stream(r, StreamEnd::timed_out);
         case Phase::answering:
             abort_side(r, Side::server);
@@ -303,7 +305,8 @@ void Engine::publish_handshakes() {
     tls.crypto_steps = load.steps;
     tls.crypto_busy_us = load.busy_us;
     tls.crypto_wait_us = load.wait_us;
-    tls.seats_waited_for = waiting_.count - std::min(waiting_.gone, waiting_.count);
+    tls.seats_waited_for = 0;
+    for (const WaitingQueue& queue : waiting_) tls.seats_waited_for += queue.count - std::min(queue.gone, queue.count);
     std::ranges::copy(load.tallies.suites, tls.tallies.suites.begin());
     std::ranges::copy(load.tallies.groups, tls.tallies.groups.begin());
     std::ranges::transform(load.tallies.alerts_in, tls_->tallies.alerts_in, tls.tallies.alerts_in.begin(), std::plus());

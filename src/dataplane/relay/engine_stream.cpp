@@ -12,7 +12,8 @@ namespace millrace::relay {
 namespace {
 
 constexpr uint32_t requests_per_poll = 16;
-constexpr uint32_t list_scan_max = 4096;  // records looked at for one page, so that a page is bounded in time
+constexpr size_t stream_piece_bytes = 4096;  // of one message to control
+constexpr uint32_t list_scan_max = 4096;     // records looked at for one page, so that a page is bounded in time
 
 template <typename Message>
 bool read(Message& message, std::span<const std::byte> payload) {
@@ -217,11 +218,16 @@ void Engine::on_stream_established(Ref r) {
 /// What does not fit into the reply ring is not acknowledged: the server sends it again.
 size_t Engine::consume_stream(Ref r, std::span<const uint8_t> bytes) {
     const StreamId stream{setup_of(r).stream_id};
-    bytes = bytes.first(std::min<size_t>(bytes.size(), 4096));
     std::memcpy(command_.data(), &stream, sizeof stream);
-    std::memcpy(command_.data() + sizeof stream, bytes.data(), bytes.size());
-    const auto payload = std::span(command_).first(sizeof stream + bytes.size());
-    return control_.reply(MessageType::stream_data, 0, payload) ? bytes.size() : 0;
+    size_t taken = 0;
+    while (taken < bytes.size()) {
+        const auto piece = bytes.subspan(taken, std::min(bytes.size() - taken, stream_piece_bytes));
+        std::memcpy(command_.data() + sizeof stream, piece.data(), piece.size());
+        const auto payload = std::span(command_).first(sizeof stream + piece.size());
+        if (!control_.reply(MessageType::stream_data, 0, payload)) break;
+        taken += piece.size();
+    }
+    return taken;
 }
 
 void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
@@ -229,7 +235,8 @@ void Engine::on_stream_send(uint64_t id, std::span<const std::byte> bytes) {
     if (!r) return;
     const tcp::Endpoint server = r->relay.endpoint(Side::server);
     const std::span<const uint8_t> data{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
-    const bool fits = tcp::send_queue_bytes(server.warm) + data.size() <= tcp_options_.receive_window_bytes;
+    const bool ready = !r->relay.has_tls(Side::server) || tls_end(*r, Side::server).established();
+    const bool fits = ready && tcp::send_queue_bytes(server.warm) + data.size() <= tcp_options_.receive_window_bytes;
     if (!fits || send_to(*r, Side::server, data) != data.size()) return close_stream(*r, StreamEnd::no_memory);
     mark_ready(*r);
 }

@@ -152,7 +152,10 @@ bool Engine::judge_peer(Ref r, Side side, bool fin) {
     if (!fin || r.relay.phase == Phase::answering) return fin;
     // Only where nothing else tells where the stream ends can something be missing.
     ++stats.truncated;
-    const bool stream = r.relay.setup == store::no_chunk || setup_of(r).request_head_length == 0;
+    const bool until_close = side == Side::server && r.relay.phase == Phase::relaying &&
+                             r.relay.setup != store::no_chunk && !setup_of(r).response_body.done() &&
+                             setup_of(r).response_body.complete_at_close();
+    const bool stream = r.relay.setup == store::no_chunk || setup_of(r).request_head_length == 0 || until_close;
     if ((stream || end.raw != store::no_chunk) && !fault(Fault::relay_tls_truncation_unnoticed))
         r.relay.set_end(side == Side::client ? Closer::client : Closer::server, CloseReason::tls_truncated);
     return true;
@@ -161,12 +164,14 @@ bool Engine::judge_peer(Ref r, Side side, bool fin) {
 /// The peer has ended the connection by an alert, or its last record can't be believed: then it is told why. Both
 /// connections end, but a client whose server has not answered yet is told so.
 void Engine::reject_peer(Ref r, Side side) {
+    if (r.relay.phase == Phase::answering || !r.relay.is_open(side)) return;
     const bool by_alert = tls_end(r, side).verdict == Kind::ended;
     const CloseReason reason = by_alert ? CloseReason::tls_alert : CloseReason::tls_bad_record;
     const Closer closer = !by_alert ? Closer::balancer : side == Side::client ? Closer::client : Closer::server;
     if (!by_alert) send_alert(r, side, tls_end(r, side).alert);
     if (side == Side::server && r.relay.phase != Phase::relaying) {
         flush_side(r, side);  // the alert goes before the reset
+        if (by_alert) count_late_refusal(r);
         return r.relay.phase == Phase::stream ? close_stream(r, StreamEnd::reset) : bad_response(r, reason);
     }
     if (by_alert) return abort(r, closer, reason);
@@ -214,7 +219,7 @@ bool Engine::send_key_update(Ref r, Side side) {
     return true;
 }
 
-/// Seals bytes for the client into its send queue, in records as large as may be; returns how many were taken.
+/// Seals bytes into the side's send queue, in records as large as may be; returns how many were taken.
 size_t Engine::send_records(Ref r, Side side, std::span<const uint8_t> bytes) {
     const tls::Slot& slot = tls_end(r, side).slot;
     size_t taken = 0;
@@ -235,11 +240,14 @@ size_t Engine::send_to(Ref r, Side side, std::span<const uint8_t> bytes) {
     return tcp::send(context(r.shard), r.relay.endpoint(side), bytes);
 }
 
-/// A FIN behind everything that was sent, and with TLS a close_notify before it.
+/// A FIN behind everything that was sent, and with TLS a close_notify before it: not when the other side's end may have
+/// been cut off, which must not look whole.
 void Engine::finish_side(Ref r, Side side) {
     if (r.relay.has_tls(side) && tls_end(r, side).established()) {
         const bool said = (tls_end(r, side).slot.flags & tls::close_notify_sent) != 0;
-        if (!said && !fault(Fault::relay_tls_fin_without_notify)) send_alert(r, side, tls::Alert::close_notify);
+        const bool whole = r.relay.reason() != CloseReason::tls_truncated;
+        if (!said && whole && !fault(Fault::relay_tls_fin_without_notify))
+            send_alert(r, side, tls::Alert::close_notify);
     }
     tcp::shutdown_send(context(r.shard), r.relay.endpoint(side));
 }
@@ -261,7 +269,7 @@ void Engine::begin_tls(Ref r, Side side) {
 void Engine::end_tls(Ref r, Side side) {
     --r.shard.tls_of(side).used;
     close_seat(r, side);
-    waiting_.gone += tls_end(r, side).waits_for_seat;
+    waiting(side).gone += tls_end(r, side).waits_for_seat;
     free_raw(r, side);
     r.relay.set_tls(side, false);
     if (fault(Fault::relay_tls_keys_kept)) return;

@@ -63,7 +63,7 @@ bool Engine::client_may_begin(Ref r) {
         case Hello::whole:
             break;
     }
-    if (waiting_.count == 0 && take_seat(r, Side::client)) return true;
+    if (waiting(Side::client).count == 0 && take_seat(r, Side::client)) return true;
     wait_for_seat(r, Side::client);
     return false;
 }

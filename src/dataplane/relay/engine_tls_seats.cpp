@@ -1,6 +1,8 @@
 // Handshakes in flight, of clients and of ours with servers: the peer's bytes go to a seat (handshakes.h), the answers
 // into the send queue. When no seat is free, the relay waits in a queue of the engine, first come, first served; the
-// rest of what its peer says waits in its window. A deadline bounds the whole.
+// rest of what its peer says waits in its window. A deadline bounds the whole. Each side has a queue of its own,
+// servers are seated first, since their clients have been served already, and neither side gets the last quarter of the
+// seats: a storm of clients keeps no server out, nor do servers that say nothing keep clients out.
 
 #include <algorithm>
 #include <cstring>
@@ -72,6 +74,8 @@ void Engine::step_handshake(Ref r, Side side) {
 }
 
 bool Engine::take_seat(Ref r, Side side) {
+    uint32_t& taken = seats_taken_[static_cast<size_t>(side)];
+    if (taken >= seats_.size() - seats_.size() / 4) return false;
     const auto open_to_server = [&] {
         const uint16_t slot = r.relay.server_slot;
         return handshakes_->open_to({.backend_slot = config_->server_by_slot(slot).backend_slot,
@@ -81,39 +85,42 @@ bool Engine::take_seat(Ref r, Side side) {
     const std::optional<uint16_t> seat =
         side == Side::client ? handshakes_->open(r.relay.listener_slot) : open_to_server();
     if (!seat) return false;
+    ++taken;
     seats_[*seat] = {.shard = &r.shard, .index = r.index, .side = side, .stepping = false, .since = now_};
     tls_end(r, side).seat = *seat;
     return true;
 }
 
 void Engine::wait_for_seat(Ref r, Side side) {
-    if (waiting_.count == waiting_.places.size() && waiting_.gone >= waiting_.count / 4) drop_gone();
-    if (waiting_.count == waiting_.places.size()) {
+    WaitingQueue& queue = waiting(side);
+    if (queue.count == queue.places.size() && queue.gone >= queue.count / 4) drop_gone(side);
+    if (queue.count == queue.places.size()) {
         if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_refused, false);
         ++stats_.worker.tls.handshakes_refused;
         return abort(r, Closer::balancer, CloseReason::tls_refused);
     }
     tls_end(r, side).waits_for_seat = 1;
-    waiting_.push({&r.shard, r.shard.relays.handle(r.index), side});
+    queue.push({&r.shard, r.shard.relays.handle(r.index)});
 }
 
-/// While others wait, who has had his answer and says nothing for a second loses his seat, the most silent first: or
-/// as many silent peers as there are seats would keep everybody out. Looked for once in a millisecond.
-void Engine::reclaim_seat() {
+/// While others of that side wait, who has had his answer and says nothing for a second loses his seat, the most silent
+/// first: or as many silent peers as there are seats would keep everybody out. Looked for once in a millisecond. A
+/// server is not blamed for it: how long it may take is the configuration's to say.
+void Engine::reclaim_seat(Side side) {
     if (now_ - reclaimed_at_ < us_per_ms) return;
     reclaimed_at_ = now_;
     const Seat* chosen = nullptr;
     for (const Seat& seat : seats_) {
-        if (seat.shard == nullptr || seat.stepping || now_ - seat.since < seat_patience_us) continue;
+        if (seat.shard == nullptr || seat.side != side || seat.stepping) continue;
+        if (now_ - seat.since < seat_patience_us) continue;
         if (chosen == nullptr || seat.since < chosen->since) chosen = &seat;
     }
     if (chosen == nullptr) return;
     const Ref r = ref(*chosen->shard, chosen->index);
-    const Side side = chosen->side;
     ++stats_.worker.tls.seats_reclaimed;
     close_seat(r, side);
     if (!shakes_hands(r, side)) return;
-    if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_timeout, true);
+    if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_refused, false);
     abort(r, Closer::balancer, CloseReason::tls_refused);
 }
 
@@ -128,14 +135,15 @@ void Engine::release_idle_seat() {
 }
 
 /// Makes room in the queue: those that have ended give up their places.
-void Engine::drop_gone() {
-    for (uint32_t left = waiting_.count; left > 0; --left) {
-        const Waiting entry = waiting_.pop();
+void Engine::drop_gone(Side side) {
+    WaitingQueue& queue = waiting(side);
+    for (uint32_t left = queue.count; left > 0; --left) {
+        const Waiting entry = queue.pop();
         const bool waits = entry.shard->relays.get(entry.handle) != nullptr &&
-                           entry.shard->tls_of(entry.side).ends[entry.handle.index].waits_for_seat != 0;
-        if (waits) waiting_.push(entry);
+                           entry.shard->tls_of(side).ends[entry.handle.index].waits_for_seat != 0;
+        if (waits) queue.push(entry);
     }
-    waiting_.gone = 0;
+    queue.gone = 0;
 }
 
 void Engine::close_seat(Ref r, Side side) {
@@ -143,6 +151,7 @@ void Engine::close_seat(Ref r, Side side) {
     if (end.seat == no_seat) return;
     if (fault(Fault::relay_tls_seat_kept)) return;
     handshakes_->close(end.seat);
+    --seats_taken_[static_cast<size_t>(side)];
     seats_[end.seat] = {};
     end.seat = no_seat;
 }
@@ -154,32 +163,34 @@ bool Engine::poll_handshakes() {
         worked = true;
         on_handshake_answer(*seat);
     }
-    while (waiting_.count > 0 && seat_waiting()) worked = true;
+    for (const Side side : {Side::server, Side::client})
+        while (waiting(side).count > 0 && seat_waiting(side)) worked = true;
     return worked;
 }
 
 /// Seats the first of those who wait, or takes it out of the queue when it waits no longer. False without a seat.
-bool Engine::seat_waiting() {
-    const Waiting first = waiting_.front();
-    if (first.shard->relays.get(first.handle) == nullptr) {
-        if (waiting_.gone > 0) --waiting_.gone;
-    } else {
-        const Ref r = ref(*first.shard, first.handle.index);
-        TlsEnd& end = tls_end(r, first.side);
-        if (end.waits_for_seat == 0) {  // it waited for an earlier server
-            if (waiting_.gone > 0) --waiting_.gone;
-        } else if (!shakes_hands(r, first.side)) {
-            end.waits_for_seat = 0;  // it is about to be freed
-        } else if (!take_seat(r, first.side)) {
-            reclaim_seat();
-            return false;
-        } else {
-            end.waits_for_seat = 0;
-            step_handshake(r, first.side);
-            mark_ready(r);
-        }
+bool Engine::seat_waiting(Side side) {
+    WaitingQueue& queue = waiting(side);
+    const Waiting first = queue.front();
+    const bool waits = first.shard->relays.get(first.handle) != nullptr &&
+                       first.shard->tls_of(side).ends[first.handle.index].waits_for_seat != 0;
+    if (!waits) {  // it is gone, or waited for an earlier server
+        if (queue.gone > 0) --queue.gone;
+        queue.pop();
+        return true;
     }
-    waiting_.pop();
+    const Ref r = ref(*first.shard, first.handle.index);
+    const bool seated = shakes_hands(r, side) && take_seat(r, side);
+    if (!seated && shakes_hands(r, side)) {
+        reclaim_seat(side);
+        return false;
+    }
+    tls_end(r, side).waits_for_seat = 0;  // without a seat it is about to be freed
+    queue.pop();
+    if (!seated) return true;
+    if (side == Side::server) set_server_handshake_deadline(r);
+    step_handshake(r, side);
+    mark_ready(r);
     return true;
 }
 
@@ -196,6 +207,7 @@ void Engine::on_handshake_answer(uint16_t number) {
     if (!answer.output.empty()) seat.since = now_;  // not for every byte that leads nowhere
     if (tcp::send(context(r.shard), r.relay.endpoint(side), answer.output) != answer.output.size()) {
         ++stats_.worker.chunks_exhausted;
+        if (side == Side::server) return fail_server_handshake(r, CloseReason::no_memory, false);
         return abort(r, Closer::balancer, CloseReason::no_memory);
     }
     switch (answer.state) {
@@ -245,30 +257,36 @@ bool Engine::handshake_goes_on(Ref r, Side side) {
     return end.seat != no_seat && seats_[end.seat].stepping;
 }
 
+/// By its deadline.
+void Engine::give_up_handshake(Ref r, Side side) {
+    if (shakes_hands(r, side)) setup_of(r).deadline = now_;
+    mark_ready(r);
+}
+
 /// The shard leaves for another worker, whose seats are others: its handshakes end there, by their deadlines.
 void Engine::give_up_handshakes(Shard& shard) {
-    const auto end = [&](uint32_t index, Side side) {
-        const Ref r = ref(shard, index);
-        if (shakes_hands(r, side)) setup_of(r).deadline = now_;
-        mark_ready(r);
-    };
     for (const Seat& seat : seats_) {
         if (seat.shard != &shard) continue;
         const Ref r = ref(shard, seat.index);
         const Side side = seat.side;
-        end(seat.index, side);
+        give_up_handshake(r, side);
         close_seat(r, side);
     }
-    for (uint32_t left = waiting_.count; left > 0; --left) {
-        const Waiting entry = waiting_.pop();
+    for (const Side side : {Side::server, Side::client}) give_up_waiting(shard, side);
+}
+
+void Engine::give_up_waiting(Shard& shard, Side side) {
+    WaitingQueue& queue = waiting(side);
+    for (uint32_t left = queue.count; left > 0; --left) {
+        const Waiting entry = queue.pop();
+        TlsEnd& end = entry.shard->tls_of(side).ends[entry.handle.index];
         if (entry.shard != &shard) {
-            waiting_.push(entry);
-        } else if (shard.relays.get(entry.handle) != nullptr &&
-                   shard.tls_of(entry.side).ends[entry.handle.index].waits_for_seat != 0) {
-            shard.tls_of(entry.side).ends[entry.handle.index].waits_for_seat = 0;
-            end(entry.handle.index, entry.side);
-        } else if (waiting_.gone > 0) {
-            --waiting_.gone;
+            queue.push(entry);
+        } else if (shard.relays.get(entry.handle) != nullptr && end.waits_for_seat != 0) {
+            end.waits_for_seat = 0;
+            give_up_handshake(ref(shard, entry.handle.index), side);
+        } else if (queue.gone > 0) {
+            --queue.gone;
         }
     }
 }

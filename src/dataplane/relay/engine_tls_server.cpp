@@ -11,11 +11,15 @@
 namespace millrace::relay {
 
 void Engine::begin_server_handshake(Ref r) {
-    Setup& setup = setup_of(r);
-    if (r.relay.phase != Phase::stream)
-        setup.deadline = now_ + config_->server_by_slot(r.relay.server_slot).handshake_timeout_ms * us_per_ms;
-    if (waiting_.count > 0 || !take_seat(r, Side::server)) return wait_for_seat(r, Side::server);
+    set_server_handshake_deadline(r);
+    if (waiting(Side::server).count > 0 || !take_seat(r, Side::server)) return wait_for_seat(r, Side::server);
     step_handshake(r, Side::server);
+}
+
+/// Counts from the connection on while it waits for a seat, and anew once it has one. A stream has its own.
+void Engine::set_server_handshake_deadline(Ref r) {
+    if (r.relay.phase == Phase::stream) return;
+    setup_of(r).deadline = now_ + config_->server_by_slot(r.relay.server_slot).handshake_timeout_ms * us_per_ms;
 }
 
 /// From here on the records are ours.
@@ -49,12 +53,21 @@ void Engine::on_fin_in_server_handshake(Ref r) {
     if (!handshake_goes_on(r, Side::server)) fail_server_handshake(r, CloseReason::tls_handshake, true);
 }
 
-/// Who waited for a seat, or lost it because its shard has moved, had a server that did nothing wrong.
+/// In TLS 1.3 a server judges our certificate when our side is done already: its alert comes instead of an answer.
+void Engine::count_late_refusal(Ref r) {
+    if (r.relay.phase != Phase::awaiting_response || setup_of(r).response != store::no_chunk) return;
+    ++stats_.worker.tls.server_handshakes_failed;
+    // Of a WebSocket bad_response() counts it.
+    if (setup_of(r).kind != http::RequestKind::websocket) count_failure(r.relay.server_slot, backend_of(setup_of(r)));
+}
+
+/// Who waited for a seat or for a crypto thread, or lost its seat because its shard has moved, had a server that did
+/// nothing wrong.
 void Engine::on_server_handshake_deadline(Ref r) {
     const TlsEnd& end = tls_end(r, Side::server);
-    const bool no_seat_came =
-        end.waits_for_seat != 0 || (end.seat == no_seat && !fault(Fault::relay_tls_move_blames_server));
-    fail_server_handshake(r, no_seat_came ? CloseReason::tls_refused : CloseReason::tls_timeout, !no_seat_came);
+    const bool seated = end.seat != no_seat || fault(Fault::relay_tls_move_blames_server);
+    const bool blamed = end.waits_for_seat == 0 && seated && !handshake_goes_on(r, Side::server);
+    fail_server_handshake(r, blamed ? CloseReason::tls_timeout : CloseReason::tls_refused, blamed);
 }
 
 /// Shows the handshake what its server says behind it. What can't be shown ends the wait for a ticket.

@@ -1,4 +1,4 @@
-// Where a worker leaves the handshakes of its clients: crypto threads in the dataplane (app/), the same code stepped
+// Where a worker leaves its handshakes: crypto threads in the dataplane (app/), the same code stepped
 // inline in the simulator. The engine hands bytes over and finds answers later; no call waits. Used by the worker's
 // thread alone.
 //

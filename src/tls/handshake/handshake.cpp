@@ -57,7 +57,8 @@ Handshake::Handshake(std::shared_ptr<const Context> context, const HandshakeSett
 void Handshake::expect(const std::string& server_name) {
     X509_VERIFY_PARAM* verification = SSL_get0_param(ssl_.get());
     if (X509_VERIFY_PARAM_set1_ip_asc(verification, server_name.c_str()) == 1) return;
-    X509_VERIFY_PARAM_set_hostflags(verification, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set_hostflags(verification,
+                                    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str()) == 1 &&
         X509_VERIFY_PARAM_set1_host(verification, server_name.data(), server_name.size()) == 1)
         return;

@@ -83,6 +83,8 @@ class Balancer : public Node {
     void expect_exhausted_timers() { timers_exhausted_ = true; }
     /// No relay, flow, chunk or half-open connection is left.
     bool idle() const;
+    /// A relay waits for the next poll.
+    bool busy() const;
     std::string leftovers() const;
 
     relay::StatsBlock& stats(uint16_t worker = 0) { return *workers_[worker]->stats; }
@@ -134,7 +136,6 @@ class Balancer : public Node {
     void make_shards(TimeUs now);
     void make_workers();
     void take_burst(uint16_t index, TimeUs now);
-    bool busy() const;
     bool crypto_waits() const;
     void expect(bool holds, const std::string& what);
     void check_shard(const relay::Shard& shard);

@@ -136,7 +136,10 @@ void RelayWorld::move_shards(TimeUs now) {
     // Handshakes don't outlive a move of their shard.
     const bool shaking = balancer_->worker_total(&relay::WorkerStats::relays_tls_handshake) != 0 ||
                          (servers_speak_tls_ && balancer_->worker_total(&relay::WorkerStats::relays_connecting) != 0);
-    if (now < move_at_ || shaking) return;
+    if (moves_us_ == 0 || shaking) return;
+    // Relays that are ready between two polls are rare.
+    const bool ready = balancer_->busy() && random_moves_.chance(0.2);
+    if (now < move_at_ && !ready) return;
     move_at_ = now + random_moves_.below(2 * moves_us_);
     polling_ = polling_ == 1 ? 2 : 1;
     for (size_t number = 0; number < balancer_->shard_count(); ++number) {

@@ -240,7 +240,11 @@ def fault_group(report, programs):
 
     def find(fault):
         layer = fault.split("_")[0]
-        for name, argv in sorted(programs.items(), key=lambda program: (layer not in program[0], "sim" in program[0])):
+
+        def rank(program):
+            return layer not in program[0], "sim" in program[0], "crowd" in program[0]  # the quick ones first
+
+        for name, argv in sorted(programs.items(), key=rank):
             arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
             if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT):
                 return name

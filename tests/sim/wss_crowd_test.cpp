@@ -318,7 +318,7 @@ void Talk::check() {
     EXPECT_GE(at_once_, at_once_min);
     EXPECT_GT(network_.totals().lost, 1'000u);
     for (size_t i = 0; i < balancer_->shard_count(); ++i)
-        for (const relay::TlsEnd& end : balancer_->shard(i).tls_ends)
+        for (const relay::TlsEnd& end : balancer_->shard(i).tls_of(relay::Side::client).ends)
             if (end.established()) ADD_FAILURE() << "keys of shard " << i << " outlived their relay";
     for (const std::string& failure : failures_) ADD_FAILURE() << failure;
     for (const std::string& violation : balancer_->violations()) ADD_FAILURE() << violation;

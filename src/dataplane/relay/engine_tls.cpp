@@ -245,7 +245,8 @@ size_t Engine::send_to(Ref r, Side side, std::span<const uint8_t> bytes) {
 void Engine::finish_side(Ref r, Side side) {
     if (r.relay.has_tls(side) && tls_end(r, side).established()) {
         const bool said = (tls_end(r, side).slot.flags & tls::close_notify_sent) != 0;
-        const bool whole = r.relay.reason() != CloseReason::tls_truncated;
+        const Closer peer = side == Side::client ? Closer::server : Closer::client;
+        const bool whole = r.relay.reason() != CloseReason::tls_truncated || r.relay.closer() != peer;
         if (!said && whole && !fault(Fault::relay_tls_fin_without_notify))
             send_alert(r, side, tls::Alert::close_notify);
     }

@@ -9,7 +9,8 @@ namespace millrace::tls {
 namespace {
 
 constexpr uint64_t ticket_retry_ns = 60'000'000'000;   // with a server that sends none
-constexpr uint64_t ticket_missed_ns = 10'000'000'000;  // when the worker could not wait for it any longer
+constexpr uint64_t ticket_missed_ns = 10'000'000'000;  // with one that has sent none for ticket_patience_ns
+constexpr uint64_t ticket_patience_ns = 500'000'000;
 
 uint64_t monotonic_ns() {
     timespec time{};
@@ -283,7 +284,8 @@ void Pool::search_ticket(Seat& seat, Bytes records, uint64_t now_ns) {
 
 /// Frees what the steps have made.
 void Pool::take_down(Seat& seat, uint64_t now_ns) {
-    if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns + ticket_missed_ns);
+    const bool waited = now_ns - seat.begun_ns >= ticket_patience_ns;
+    if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns + (waited ? ticket_missed_ns : 0));
     seat.ticket_wanted = false;
     seat.handshake.reset();
     seat.offered.reset();

@@ -12,6 +12,16 @@ struct ServerScene : TlsScene {
     explicit ServerScene(size_t server_count = 1, uint16_t workers = 1) : TlsScene(server_count, workers) {
         secure_servers();
     }
+    /// All of them are upgraded, and then go.
+    void expect_upgraded(const std::vector<Peer*>& clients) {
+        EXPECT_TRUE(run(20, [&] {
+            return std::ranges::all_of(clients, [](const Peer* p) { return head_length(p->received) != 0; });
+        }));
+        for (Peer* client : clients) {
+            EXPECT_EQ(status_of(client->received), 101);
+            client->abort();
+        }
+    }
     /// A relay of bytes as they are, and the server's end of it.
     Peer& raw(Station& from, Station& to, Peer*& server_end) {
         const size_t before = to.peers().size();
@@ -287,12 +297,7 @@ TEST(RelayTlsServerHandshake, ManyShareAFewSeats) {
         clients.push_back(&scene.client(i).connect_tls(https_port));
         clients.back()->send(upgrade_request("/"));
     }
-    EXPECT_TRUE(scene.run(
-        20, [&] { return std::ranges::all_of(clients, [](const Peer* p) { return head_length(p->received) != 0; }); }));
-    for (Peer* client : clients) {
-        EXPECT_EQ(status_of(client->received), 101);
-        client->abort();
-    }
+    scene.expect_upgraded(clients);
     scene.expect_idle();
     scene.expect_no_keys();
 }
@@ -309,12 +314,7 @@ TEST(RelayTlsServerHandshake, SilentServersDoNotKeepOthersOut) {
         clients.push_back(&scene.client(i).connect(http_port));
         clients.back()->send(upgrade_request("/"));
     }
-    EXPECT_TRUE(scene.run(
-        20, [&] { return std::ranges::all_of(clients, [](const Peer* p) { return head_length(p->received) != 0; }); }));
-    for (Peer* client : clients) {
-        EXPECT_EQ(status_of(client->received), 101);
-        client->abort();
-    }
+    scene.expect_upgraded(clients);
     EXPECT_GT(scene.tls_total(&TlsStats::seats_reclaimed), 0u);
     scene.expect_idle(90);
 }

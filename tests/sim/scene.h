@@ -99,7 +99,10 @@ struct Scene {
     }
     /// An upgraded connection, and the server's end of it.
     Peer& upgraded(Station& from, Station& to, Peer*& server_end) {
-        Peer& peer = from.connect(http_port);
+        return upgrade(from.connect(http_port), to, server_end);
+    }
+    /// The same over a connection that has just begun.
+    Peer& upgrade(Peer& peer, Station& to, Peer*& server_end) {
         peer.send(upgrade_request("/"));
         EXPECT_TRUE(run(10, [&] { return head_length(peer.received) != 0; }));
         EXPECT_EQ(status_of(peer.received), 101);

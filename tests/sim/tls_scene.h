@@ -32,14 +32,7 @@ struct TlsScene : Scene {
     }
     /// An upgraded connection over TLS, and the server's end of it.
     Peer& secured(Station& from, Station& to, Peer*& server_end, const PeerTlsOptions& tls = {}) {
-        Peer& peer = from.connect_tls(https_port, tls);
-        peer.send(upgrade_request("/"));
-        EXPECT_TRUE(run(10, [&] { return head_length(peer.received) != 0; }));
-        EXPECT_EQ(status_of(peer.received), 101);
-        peer.received.clear();
-        server_end = to.peers().back().get();
-        server_end->received.clear();
-        return peer;
+        return upgrade(from.connect_tls(https_port, tls), to, server_end);
     }
     uint64_t tls_total(Counter relay::TlsStats::*counter) {
         uint64_t sum = 0;

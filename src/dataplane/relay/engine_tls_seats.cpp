@@ -27,9 +27,9 @@ store::ChunkId& Engine::handshake_words(Ref r, Side side) {
 
 /// Whether the side's handshake is under way, or about to be.
 bool Engine::shakes_hands(Ref r, Side side) {
-    if (!r.relay.has_tls(side) || !r.relay.is_open(side) || tls_end(r, side).established()) return false;
-    if (side == Side::client) return r.relay.phase == Phase::tls_handshake;
-    return r.relay.phase == Phase::connecting || r.relay.phase == Phase::stream;
+    const bool possible = side == Side::client ? r.relay.phase == Phase::tls_handshake
+                                               : r.relay.phase == Phase::connecting || r.relay.phase == Phase::stream;
+    return possible && r.relay.has_tls(side) && r.relay.is_open(side) && !tls_end(r, side).established();
 }
 
 size_t Engine::consume_handshake(Ref r, Side side, std::span<const uint8_t> bytes) {

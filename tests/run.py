@@ -30,7 +30,8 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = 10
 SEEDS = 500            # of the relay simulation
-FAULT_SEEDS = 100      # of it, for a planted fault that no other test has found
+FAULT_SEEDS = 100      # of it, when it is asked whether it notices a planted fault
+SLOW_SECONDS = 60      # what takes longer is told
 PROGRAM_SECONDS = 600  # the longest that one test program may take
 TIMED_OUT = 124
 TEST_SECONDS = 180     # the longest that one Python test may take
@@ -161,7 +162,7 @@ def run_program(argv, cases, environment):
 
 
 def program_group(report, group, directory, wants, environment):
-    """Runs every test program of a build; returns those without a failure as {name: argv}."""
+    """Runs every test program of a build; returns those without a failure as {name: (argv, seconds)}."""
     jobs = []
     for name, argv in test_programs(directory).items():
         cases = cases_of(argv)
@@ -170,14 +171,21 @@ def program_group(report, group, directory, wants, environment):
         if cases or (cases is None and wants(f"{group}/{name}")):
             jobs.append((name, argv, cases))
     green = {}
+
+    def timed(job):
+        started = time.monotonic()
+        return run_program(job[1], job[2], environment), time.monotonic() - started
+
     with ThreadPoolExecutor(WORKERS) as pool:
-        for (name, argv, _), results in zip(jobs, pool.map(lambda job: run_program(job[1], job[2], environment), jobs)):
+        for (name, argv, _), (results, seconds) in zip(jobs, pool.map(timed, jobs)):
             for case, outcome, output in results:
                 test = f"{group}/{name}/{case}".rstrip("/")
                 {"ok": lambda: report.ok(test), "failed": lambda: report.fail(test, output),
                  "skipped": lambda: report.skip(test, output.strip().splitlines()[-2:][0].strip())}[outcome]()
             if all(outcome != "failed" for _, outcome, _ in results):
-                green[name] = argv
+                green[name] = argv, seconds
+            if seconds > SLOW_SECONDS:
+                print(f"  {group}/{name} took {seconds:.0f} s", flush=True)
     return green
 
 
@@ -229,30 +237,37 @@ def simulate_group(report):
 
 
 def fault_group(report, programs):
-    """Each planted fault must turn a program red that is green without it."""
+    """Each planted fault must turn a program red that is green without it. Those of its layer are asked first, and of
+    those the quick ones."""
     with open(os.path.join(ROOT, "src/dataplane/base/fault_names.inc"), encoding="utf-8") as lines:
         names = re.findall(r"^MILLRACE_FAULT_NAME\((\w+)\)", lines.read(), re.MULTILINE)
     names = [name for name in names if report.wants(f"fault/{name}")]
     scripts, known = script_names()
-    player = play_scripts("build-checked", [name for name in scripts if name not in known])
-    if run(player, **SANITIZERS)[0] == 0:
-        programs = {**programs, "scripts/tcp": player}
+    programs = dict(programs)
+    for name, argv in {"scripts/tcp": play_scripts("build-checked", [name for name in scripts if name not in known]),
+                       "sim/seeds": ["build-checked/tests/sim/sim-balancer", "--seeds", str(FAULT_SEEDS)]}.items():
+        started = time.monotonic()
+        if run(argv, **SANITIZERS)[0] == 0:
+            programs[name] = argv, time.monotonic() - started
 
     def find(fault):
         layer = fault.split("_")[0]
-
-        def rank(program):
-            return layer not in program[0], "sim" in program[0], "crowd" in program[0]  # the quick ones first
-
-        for name, argv in sorted(programs.items(), key=rank):
+        for _, _, name in sorted((layer not in name, seconds, name) for name, (_, seconds) in programs.items()):
+            argv = programs[name][0]
             arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
             if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT):
                 return name
-        simulator = ["build-checked/tests/sim/sim-balancer", "--seeds", str(FAULT_SEEDS)]
-        return simulator[0] if run(simulator, MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT) else None
+        return None
+
+    def timed(fault):
+        began = time.monotonic()
+        found_by = find(fault)
+        if time.monotonic() - began > SLOW_SECONDS:
+            print(f"  fault/{fault} took {time.monotonic() - began:.0f} s, noticed by {found_by}", flush=True)
+        return found_by
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        for name, found_by in zip(names, pool.map(find, names)):
+        for name, found_by in zip(names, pool.map(timed, names)):
             if found_by:
                 report.ok(f"fault/{name}")
             else:

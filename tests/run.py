@@ -237,8 +237,8 @@ def simulate_group(report):
 
 
 def fault_group(report, programs):
-    """Each planted fault must turn a program red that is green without it. Those of its layer are asked first, and of
-    those the quick ones."""
+    """Each planted fault must turn a program red that is green without it. Those whose names have the fault's first two
+    words are asked first, then those with one of them, the quick ones before the slow ones."""
     with open(os.path.join(ROOT, "src/dataplane/base/fault_names.inc"), encoding="utf-8") as lines:
         names = re.findall(r"^MILLRACE_FAULT_NAME\((\w+)\)", lines.read(), re.MULTILINE)
     names = [name for name in names if report.wants(f"fault/{name}")]
@@ -251,8 +251,12 @@ def fault_group(report, programs):
             programs[name] = argv, time.monotonic() - started
 
     def find(fault):
-        layer = fault.split("_")[0]
-        for _, _, name in sorted((layer not in name, seconds, name) for name, (_, seconds) in programs.items()):
+        words = fault.split("_")[:2]
+
+        def rank(name):
+            return sum(word not in name for word in words), programs[name][1]
+
+        for name in sorted(programs, key=rank):
             argv = programs[name][0]
             arguments = ["--gtest_fail_fast", "--gtest_brief=1"] if len(argv) == 1 else []
             if run([*argv, *arguments], MILLRACE_FAULT=fault, **SANITIZERS)[0] not in (0, TIMED_OUT):

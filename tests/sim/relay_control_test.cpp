@@ -149,6 +149,26 @@ TEST(RelayStreams, MayGoThroughTls) {
     scene.expect_idle();
 }
 
+// A probe that waits as long as everybody when many reconnect would look like a dead server.
+TEST(RelayStreams, AreSeatedBeforeRelays) {
+    ControlScene scene;
+    add_tls_listeners(scene.config);
+    scene.config.backends[0].tls = 1;
+    scene.config.backends[0].handshake_timeout_ms = 60'000;
+    scene.options.tls_seats = 1;
+    scene.start();
+    scene.silent_host(1).listen(server_port, [](Peer&) {});
+    for (int i = 1; i <= 8; ++i) {
+        scene.client(i).connect(http_port).send(upgrade_request("/"));
+        scene.run(0.05);
+    }
+    scene.silent_host(2).listen_tls(server_port, {}, answering("pong: \r\n\r\n"));
+    scene.open(7, 4000, Station::address_of(true, 2), true);
+    EXPECT_EQ(scene.next().type, MessageType::stream_opened);
+    scene.close(7);
+    scene.expect_idle(90);
+}
+
 // Control could no longer reach them, and that says nothing about the server.
 TEST(RelayStreams, EndWithoutAVerdictWhenTheirShardMoves) {
     ControlScene scene(1, 2);

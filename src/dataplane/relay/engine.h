@@ -161,6 +161,11 @@ class Engine {
 
         const Waiting& front() const { return places[head]; }
         void push(const Waiting& entry) { places[(head + count++) % places.size()] = entry; }
+        void push_front(const Waiting& entry) {
+            head = static_cast<uint32_t>((head + places.size() - 1) % places.size());
+            places[head] = entry;
+            ++count;
+        }
         Waiting pop() {
             const Waiting first = front();
             head = static_cast<uint32_t>((head + 1) % places.size());

@@ -2,7 +2,8 @@
 // into the send queue. When no seat is free, the relay waits in a queue of the engine, first come, first served; the
 // rest of what its peer says waits in its window. A deadline bounds the whole. Each side has a queue of its own,
 // servers are seated first, since their clients have been served already, and neither side gets the last quarter of the
-// seats: a storm of clients keeps no server out, nor do servers that say nothing keep clients out.
+// seats: a storm of clients keeps no server out, nor do servers that say nothing keep clients out. Control's health
+// probes go before all others: one that waits as long as everybody at the busiest time would look like a dead server.
 
 #include <algorithm>
 #include <cstring>
@@ -100,7 +101,11 @@ void Engine::wait_for_seat(Ref r, Side side) {
         return abort(r, Closer::balancer, CloseReason::tls_refused);
     }
     tls_end(r, side).waits_for_seat = 1;
-    queue.push({&r.shard, r.shard.relays.handle(r.index)});
+    const Waiting entry = {&r.shard, r.shard.relays.handle(r.index)};
+    if (r.relay.phase == Phase::stream)
+        queue.push_front(entry);
+    else
+        queue.push(entry);
 }
 
 /// While others of that side wait, who has had his answer and says nothing for a second loses his seat, the most silent

@@ -20,8 +20,9 @@ Crypto::Crypto() : manager_(alloc_mb_mgr(0)), scratch_{} {
     if (!manager_) throw std::runtime_error("ipsec-mb: no memory");
     IMB_ARCH arch = IMB_ARCH_NONE;
     init_mb_mgr_auto(manager_.get(), &arch);
-    if (arch == IMB_ARCH_NONE || imb_get_errno(manager_.get()) != 0)
-        throw std::runtime_error("ipsec-mb: no implementation for this processor (AES-NI and SSE 4.2 are needed)");
+    constexpr uint64_t needed = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
+    if (arch == IMB_ARCH_NONE || imb_get_errno(manager_.get()) != 0 || (manager_->features & needed) != needed)
+        throw std::runtime_error("this processor lacks AES-NI or PCLMULQDQ");
 }
 
 Crypto::~Crypto() {
@@ -30,6 +31,14 @@ Crypto::~Crypto() {
 
 void Crypto::wipe() {
     explicit_bzero(&scratch_, sizeof scratch_);
+}
+
+const gcm_key_data* Crypto::expand(ExpandedKey& latest, Suite suite, const uint8_t* key) {
+    if (latest.suite == suite && std::memcmp(latest.raw.data(), key, key_bytes(suite)) == 0) return &latest.expanded;
+    (suite == Suite::aes_128_gcm_sha256 ? manager_->gcm128_pre : manager_->gcm256_pre)(key, &latest.expanded);
+    std::copy_n(key, key_bytes(suite), latest.raw.begin());
+    latest.suite = suite;
+    return &latest.expanded;
 }
 
 template <bool Sealing>
@@ -54,12 +63,14 @@ void Crypto::run_chacha(const uint8_t* key, const Nonce& nonce, Bytes associated
 template <bool Sealing>
 void Crypto::run(Suite suite, const uint8_t* key, const Nonce& nonce, Bytes associated, Pieces pieces, uint8_t* out,
                  uint8_t* tag) {
+    while (pieces.size() > 1 && pieces.front().empty()) pieces = pieces.subspan(1);
     if (suite == Suite::chacha20_poly1305_sha256) return run_chacha<Sealing>(key, nonce, associated, pieces, out, tag);
+    if (pieces.size() == 1 && ShortGcm::takes(associated.size(), pieces[0].size()))
+        return scratch_.short_gcm.run<Sealing>(suite, key, nonce, associated, pieces[0], out, tag);
     const bool short_key = suite == Suite::aes_128_gcm_sha256;
     IMB_MGR* m = manager_.get();
-    gcm_key_data* expanded = &scratch_.gcm_key;
+    const gcm_key_data* expanded = expand(Sealing ? scratch_.sealing : scratch_.opening, suite, key);
     gcm_context_data* state = &scratch_.gcm;
-    (short_key ? m->gcm128_pre : m->gcm256_pre)(key, expanded);
     if (pieces.size() == 1) {
         const auto whole =
             Sealing ? (short_key ? m->gcm128_enc : m->gcm256_enc) : (short_key ? m->gcm128_dec : m->gcm256_dec);

@@ -1,6 +1,7 @@
 // One thread's access to Intel ipsec-mb: authenticated encryption of one record at a time by its direct calls, and the
 // hashes of the key schedule. A record may lie in pieces. Keys are expanded on use: an expanded AES key takes a
-// kilobyte, too much to keep for each connection (the raw one takes 16 to 32 bytes).
+// kilobyte, too much to keep for each connection (the raw one takes 16 to 32 bytes). Only the latest of each direction
+// is kept, for records that follow each other; short records have a way of their own (short_gcm.h).
 //
 // Owned by one thread. It allocates when it is made and never after. What it holds of the latest key stays in it, so
 // it must lie in memory that core dumps leave out, and wipe() ends that.
@@ -12,6 +13,7 @@
 #include <memory>
 #include <span>
 
+#include "tls/record/short_gcm.h"
 #include "tls/record/suite.h"
 
 namespace millrace::tls {
@@ -46,18 +48,26 @@ class Crypto {
     void wipe();
 
   private:
+    /// The library wants its data aligned, and declares so only where LINUX is defined.
+    struct ExpandedKey {
+        alignas(64) gcm_key_data expanded;
+        std::array<uint8_t, key_bytes_max> raw;
+        Suite suite;  ///< 0: nothing is expanded
+    };
+
     template <bool Sealing>
     void run(Suite suite, const uint8_t* key, const Nonce& nonce, Bytes associated, Pieces pieces, uint8_t* out,
              uint8_t* tag);
+    const gcm_key_data* expand(ExpandedKey& latest, Suite suite, const uint8_t* key);
     template <bool Sealing>
     void run_chacha(const uint8_t* key, const Nonce& nonce, Bytes associated, Pieces pieces, uint8_t* out,
                     uint8_t* tag);
 
-    /// What depends on the key, together, so that wipe() can't miss a part. The library wants it aligned, and declares
-    /// so only where LINUX is defined.
-    struct alignas(64) Scratch {
-        gcm_key_data gcm_key;
-        gcm_context_data gcm;
+    /// What depends on the key, together, so that wipe() can't miss a part.
+    struct Scratch {
+        ExpandedKey sealing, opening;
+        alignas(64) gcm_context_data gcm;
+        ShortGcm short_gcm;
         chacha20_poly1305_context_data chacha;
     };
 

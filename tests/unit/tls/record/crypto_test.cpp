@@ -96,6 +96,27 @@ TEST(Crypto, EveryCutGivesTheSame) {
     }
 }
 
+// An expanded key is kept for the next record, and must not serve another key: a longer one with the same beginning,
+// one that another direction used last, the same one after it was wiped.
+TEST(Crypto, KeysTakeTurns) {
+    Crypto crypto;
+    const Buffer nonce = pattern(12, 9), associated = pattern(5, 11), text = pattern(1400);
+    const Bytes whole[] = {text};
+    const Buffer keys[] = {pattern(32, 7), pattern(32, 8), pattern(32, 7)};
+    for (int round = 0; round < 2; ++round) {
+        for (const Buffer& key : keys)
+            for (const Suite suite : suites) {
+                const Buffer right = evp_seal(suite, key, nonce, associated, text);
+                EXPECT_EQ(sealed(crypto, suite, key, nonce, associated, whole), right);
+                EXPECT_EQ(sealed(crypto, suite, key, nonce, associated, whole), right);
+                EXPECT_EQ(opened(crypto, suite, keys[round], nonce, associated,
+                                 evp_seal(suite, keys[round], nonce, associated, text)),
+                          text);
+            }
+        crypto.wipe();
+    }
+}
+
 TEST(Crypto, InPlace) {
     Crypto crypto;
     const Buffer key = pattern(32, 7), nonce = pattern(12, 9), associated = pattern(5, 11), text = pattern(500);

@@ -31,6 +31,7 @@
 
 #include "dataplane/balance/picker.h"
 #include "dataplane/base/port_classes.h"
+#include "dataplane/base/prefetch.h"
 #include "dataplane/config/runtime_config.h"
 #include "dataplane/http/request.h"
 #include "dataplane/http/response.h"
@@ -103,7 +104,7 @@ class Engine {
         if (!value) return;
         shard.relays.prefetch(FlowValue::index(*value));
         for (const TlsEnds& tls : shard.tls)
-            if (tls.used != 0) __builtin_prefetch(&tls.ends[FlowValue::index(*value)], 1);
+            if (tls.used != 0) prefetch(&tls.ends[FlowValue::index(*value)]);
     }
 
     /// Timers, commands, the idle sweep, and everything that is ready to be sent. True when there was something to do.

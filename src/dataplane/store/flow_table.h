@@ -19,6 +19,8 @@
 #include <optional>
 #include <span>
 
+#include "dataplane/base/prefetch.h"
+
 namespace millrace::store {
 
 struct FlowBucket {
@@ -43,7 +45,7 @@ class FlowTable {
     void clear() noexcept;
 
     /// Brings the flow's bucket near; call it for a whole burst before the first find.
-    void prefetch(uint32_t hash) const noexcept { __builtin_prefetch(&buckets_[home(hash)]); }
+    void prefetch(uint32_t hash) const noexcept { millrace::prefetch(&buckets_[home(hash)]); }
 
     /// The first value stored under exactly this hash for which match(value) is true.
     template <class Match>

@@ -18,6 +18,7 @@
 #include <millrace/assert.h>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/prefetch.h"
 
 namespace millrace::store {
 
@@ -129,8 +130,8 @@ class RecordPool {
     /// Brings the record near, all its cache lines. Any index.
     void prefetch(uint32_t index) const noexcept {
         const char* record = reinterpret_cast<const char*>(records_ + (index < capacity_ ? index : 0));
-        for (size_t at = 0; at < sizeof(T); at += 64) __builtin_prefetch(record + at);
-        if constexpr (sizeof(T) % 64 != 0) __builtin_prefetch(record + sizeof(T) - 1);
+        for (size_t at = 0; at < sizeof(T); at += 64) millrace::prefetch(record + at);
+        if constexpr (sizeof(T) % 64 != 0) millrace::prefetch(record + sizeof(T) - 1);
     }
 
     /// Calls visit(index, record) for each live record in ascending order. `visit` may free that record. A listing in

@@ -6,6 +6,7 @@
 #include <millrace/assert.h>
 
 #include "dataplane/base/fault.h"
+#include "dataplane/base/prefetch.h"
 
 namespace millrace::store {
 namespace {
@@ -96,7 +97,7 @@ TimerEntry TimerWheel::take(uint32_t level, uint32_t slot) noexcept {
         if (head == 0)
             occupied_[level][slot / 64] &= ~(uint64_t{1} << (slot % 64));
         else
-            __builtin_prefetch(&blocks_[blocks_[head].next]);
+            prefetch(&blocks_[blocks_[head].next]);
     }
     return entry;
 }

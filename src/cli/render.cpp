@@ -198,12 +198,13 @@ std::string render_routes(const Json& d) {
 }
 
 std::string render_certificates(const Json& d) {
-    Table table({"LISTENER", "NAMES", "KEY", "DAYS LEFT", "ISSUER"});
+    Table table({"OF", "NAMES", "KEY", "DAYS LEFT", "ISSUER"});
     for (const Json& c : at(d, "certificates")) {
         std::string names;
         for (const Json& name : at(c, "names"))
             if (name.is_string()) names += (names.empty() ? "" : " ") + name.get<std::string>();
-        table.add({text(c, "listener"), names, text(c, "key"), text(c, "days_left"), text(c, "issuer")});
+        const std::string of = at(c, "backend").is_string() ? "backend " + text(c, "backend") : text(c, "listener");
+        table.add({of, names, text(c, "key"), text(c, "days_left"), text(c, "issuer")});
     }
     return table.text();
 }

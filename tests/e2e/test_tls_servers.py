@@ -83,6 +83,11 @@ class TlsServers(LabTest):
         self.assertIn("TLS handshake", self.millrace.servers()["other"]["health"]["last_result"])
         self.assertIn("certificate", self.millrace.log_tail("dataplane", 400))
 
+    def test_own_certificates_are_shown(self):
+        own = [c for c in self.millrace.ctl("show", "certificates")["certificates"] if "backend" in c]
+        self.assertEqual([c["names"] for c in own], [["millrace.test"]])
+        self.assertEqual(own[0]["file"], self.client_chain)
+
     def test_a_reload_changes_whom_is_believed(self):
         self.millrace.write_config(self.text("other.test"))
         self.millrace.ctl("config", "reload")

@@ -168,6 +168,10 @@ void Balancer::make_shards(TimeUs now) {
     }
 }
 
+void Balancer::take_keys(uint16_t backend_slot) {
+    pool_->set_servers(app::context_of_backend(backend_slot), nullptr);
+}
+
 void Balancer::make_workers() {
     const DataplaneRecord& settings = config_->snapshot().dataplane();
     const Hashing& shared = hashing(settings.shard_count);

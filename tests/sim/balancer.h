@@ -75,6 +75,8 @@ class Balancer : public Node {
     void abort_all(TimeUs now);
     /// Whether crypto threads take a step now; each happens in no time.
     void run_crypto(bool running) { crypto_runs_ = running; }
+    /// As if control had not given them: no server of that backend is reached by TLS.
+    void take_keys(uint16_t backend_slot);
 
     /// Recounts; what does not agree is collected, each with the time.
     void check(TimeUs now);

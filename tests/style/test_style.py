@@ -121,6 +121,11 @@ class Style(unittest.TestCase):
         self.none([f"{name} includes {included}" for name in tracked("*.h", "*.cpp") for included in includes(name)
                    if re.match(r"rte_", included) and not name.startswith(DPDK_FOLDERS)])
 
+    def test_prefetching_is_left_to_the_function_that_works(self):
+        """dataplane/base/prefetch.h says why."""
+        self.none([f"{name}:{number}" for name in tracked("*.h", "*.cpp") if name != "src/dataplane/base/prefetch.h"
+                   for number, line in enumerate(text(name).splitlines(), 1) if "__builtin_" + "prefetch" in line])
+
     def test_includes_are_absolute(self):
         self.none([f"{name} includes {included}" for name in tracked("*.h", "*.cpp") for included in includes(name)
                    if included.startswith(".")])

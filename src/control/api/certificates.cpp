@@ -1,4 +1,5 @@
-// The certificates of the listeners, as the configuration in force has them.
+// Our own certificates, as the configuration in force has them: those of listeners, and those that backends' servers are
+// shown.
 #include <chrono>
 
 #include "control/api/views.h"
@@ -12,11 +13,13 @@ int64_t days_until(int64_t unix_s) {
     return (unix_s - duration_cast<seconds>(system_clock::now().time_since_epoch()).count()) / 86'400;
 }
 
-Json certificate_json(const Listener& listener, const Certificate& certificate) {
+/// `of`: "listener" or "backend".
+Json certificate_json(const char* of, const std::string& name, const std::string& file,
+                      const tls::Identity& identity) {
     std::string error;
-    const auto info = tls::read_certificate(certificate.identity.chain_pem, error);
-    if (!info) return {{"listener", listener.name}, {"file", certificate.chain}, {"error", error}};
-    return {{"listener", listener.name},
+    const auto info = tls::read_certificate(identity.chain_pem, error);
+    if (!info) return {{of, name}, {"file", file}, {"error", error}};
+    return {{of, name},
             {"names", info->names},
             {"key", info->key},
             {"days_left", days_until(info->not_after)},
@@ -25,19 +28,23 @@ Json certificate_json(const Listener& listener, const Certificate& certificate) 
             {"subject", info->subject},
             {"issuer", info->issuer},
             {"sha256", info->sha256},
-            {"ocsp", !certificate.ocsp.empty()},
-            {"file", certificate.chain}};
+            {"ocsp", !identity.ocsp_der.empty()},
+            {"file", file}};
 }
 
 }  // namespace
 
 Json certificates(Controller& controller) {
     Json list = Json::array();
-    if (controller.config())
-        for (const Listener& listener : controller.config()->listeners)
-            if (listener.tls)
-                for (const Certificate& certificate : listener.tls->certificates)
-                    list.push_back(certificate_json(listener, certificate));
+    if (!controller.config()) return {{"certificates", list}};
+    for (const Listener& listener : controller.config()->listeners)
+        if (listener.tls)
+            for (const Certificate& certificate : listener.tls->certificates)
+                list.push_back(
+                    certificate_json("listener", listener.name, certificate.chain, certificate.identity));
+    for (const Backend& backend : controller.config()->backends)
+        if (backend.tls && !backend.tls->certificate.empty())
+            list.push_back(certificate_json("backend", backend.name, backend.tls->certificate, backend.tls->identity));
     return {{"certificates", list}};
 }
 

@@ -15,7 +15,8 @@ relay::Handshakes::Answer PoolHandshakes::answer(uint16_t seat) const {
             .leftover = answer.leftover,
             .resumed = answer.resumed,
             .subject = answer.subject,
-            .ticket_wanted = answer.ticket_wanted};
+            .ticket_wanted = answer.ticket_wanted,
+            .own_fault = answer.own_fault};
 }
 
 std::optional<uint16_t> PoolHandshakes::open_to(const relay::ServerPeer& peer) {

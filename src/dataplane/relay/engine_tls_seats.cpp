@@ -223,7 +223,8 @@ void Engine::on_handshake_answer(uint16_t number) {
         case Handshakes::State::failed:
             if (side == Side::client) return fail_client_handshake(r);
             flush_side(r, side);  // the alert goes before the reset
-            return fail_server_handshake(r, CloseReason::tls_handshake, true);
+            return fail_server_handshake(r, answer.own_fault ? CloseReason::tls_refused : CloseReason::tls_handshake,
+                                         !answer.own_fault);
         case Handshakes::State::done:
             return side == Side::client ? end_client_handshake(r, answer) : end_server_handshake(r, answer);
     }

@@ -119,8 +119,8 @@ std::optional<uint16_t> Pool::poll(uint32_t number) {
 
 Pool::Answer Pool::answer(uint32_t worker, uint16_t number) const {
     const Seat& seat = *workers_[worker].seats[number];
-    return {seat.owner,    seat.state,   seat.output,  seat.slot,
-            seat.leftover, seat.resumed, seat.subject, seat.ticket_wanted};
+    return {seat.owner,   seat.state,   seat.output,        seat.slot,     seat.leftover,
+            seat.resumed, seat.subject, seat.ticket_wanted, seat.own_fault};
 }
 
 void Pool::close(uint32_t worker, uint16_t number) {
@@ -142,7 +142,7 @@ void Pool::release(uint32_t worker, uint16_t number) {
     Seat& seat = seat_of(worker, number);
     wipe(seat.slot);
     seat.input_bytes = 0;
-    seat.taken = seat.closed = seat.ending = seat.begun = seat.answered = seat.resumed = false;
+    seat.taken = seat.closed = seat.ending = seat.begun = seat.answered = seat.resumed = seat.own_fault = false;
     seat.state = Handshake::State::under_way;
     seat.server.reset();
     workers_[worker].free.push_back(number);
@@ -193,10 +193,12 @@ void Pool::begin(Thread& thread, Seat& seat, uint64_t now_ns) {
         seat.offered = seat.servers->session(*seat.server);
         settings = {.server_name = seat.servers->name_of(*seat.server), .session = seat.offered.get()};
     }
-    if (context)
+    if (context) {
         seat.handshake = std::make_unique<Handshake>(context, settings, &thread.counters.tally);
-    else
+    } else {
         seat.state = Handshake::State::failed;
+        seat.own_fault = true;
+    }
 }
 
 void Pool::step(Thread& thread, Seat& seat) {
@@ -243,6 +245,7 @@ void Pool::finish(Thread& thread, Seat& seat, uint64_t now_ns) {
     if (seat.servers) harvest(seat, now_ns);
     if (!handshake.hand_over(thread.crypto, seat.slot, seat.leftover)) {
         seat.state = Handshake::State::failed;
+        seat.own_fault = true;
         if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns);
         seat.ticket_wanted = false;
         return;

@@ -265,6 +265,14 @@ TEST_F(PoolWithServers, ALateTicketGoesToTheContextThatItIsOf) {
     EXPECT_FALSE(resumes());
 }
 
+TEST_F(PoolWithServers, AServersFaultIsNotOurs) {
+    use(client_context(), {.backend = "quotes", .server_name = "other.test"});
+    Visit visit;
+    EXPECT_EQ(shake(visit), Handshake::State::failed);
+    EXPECT_FALSE(pool.answer(0, visit.seat).own_fault);
+    end(visit);
+}
+
 TEST_F(PoolWithServers, ContextsAreOfOneRole) {
     pool.set_context(0, server_context());
     pool.set_context(quotes_context, client_context());  // of nothing but addresses
@@ -278,6 +286,7 @@ TEST_F(PoolWithServers, ContextsAreOfOneRole) {
         pool.serve(0);
         EXPECT_EQ(pool.poll(0), seat);
         EXPECT_EQ(pool.answer(0, *seat).state, Handshake::State::failed);
+        EXPECT_TRUE(pool.answer(0, *seat).own_fault);
         pool.close(0, *seat);
         while (pool.serve(0)) pool.poll(0);
     }

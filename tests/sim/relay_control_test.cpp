@@ -169,6 +169,34 @@ TEST(RelayStreams, AreSeatedBeforeRelays) {
     scene.expect_idle(90);
 }
 
+// Relays' servers that say nothing lose their seats to others; a probe is there to find out how long they say nothing.
+TEST(RelayStreams, HaveTheirTimeAndAreSeatedInTurn) {
+    ControlScene scene;
+    add_tls_listeners(scene.config);
+    scene.config.backends[0].tls = 1;
+    scene.config.backends[0].handshake_timeout_ms = 60'000;
+    scene.options.tls_seats = 4;  // one for probes
+    scene.start();
+    scene.silent_host(1).listen(server_port, [](Peer&) {});
+    scene.silent_host(2).listen_tls(server_port, {}, answering("pong: \r\n\r\n"));
+    for (int i = 1; i <= 8; ++i) scene.client(i).connect(http_port).send(upgrade_request("/"));
+    scene.run(0.1);
+    scene.open(7, 2500, Station::address_of(true, 1), true);
+    scene.run(0.05);
+    scene.open(8, 6000, Station::address_of(true, 2), true);
+    scene.run(0.05);
+    scene.open(9, 6000, Station::address_of(true, 2), true);
+    EXPECT_EQ(scene.next_end(7), StreamEnd::timed_out);
+    for (const uint64_t id : {8, 9}) {
+        const Balancer::Reply reply = scene.next();
+        EXPECT_EQ(reply.type, MessageType::stream_opened);
+        EXPECT_EQ(read<StreamId>(reply).id, id);
+        scene.close(id);
+        EXPECT_EQ(scene.next_end(id), StreamEnd::by_control);
+    }
+    scene.expect_idle(90);
+}
+
 // Control could no longer reach them, and that says nothing about the server.
 TEST(RelayStreams, EndWithoutAVerdictWhenTheirShardMoves) {
     ControlScene scene(1, 2);

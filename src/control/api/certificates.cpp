@@ -1,5 +1,5 @@
-// Our own certificates, as the configuration in force has them: those of listeners, and those that backends' servers are
-// shown.
+// Our own certificates, as the configuration in force has them: those of listeners, and those that backends' servers
+// are shown.
 #include <chrono>
 
 #include "control/api/views.h"
@@ -14,8 +14,7 @@ int64_t days_until(int64_t unix_s) {
 }
 
 /// `of`: "listener" or "backend".
-Json certificate_json(const char* of, const std::string& name, const std::string& file,
-                      const tls::Identity& identity) {
+Json certificate_json(const char* of, const std::string& name, const std::string& file, const tls::Identity& identity) {
     std::string error;
     const auto info = tls::read_certificate(identity.chain_pem, error);
     if (!info) return {{of, name}, {"file", file}, {"error", error}};
@@ -40,8 +39,7 @@ Json certificates(Controller& controller) {
     for (const Listener& listener : controller.config()->listeners)
         if (listener.tls)
             for (const Certificate& certificate : listener.tls->certificates)
-                list.push_back(
-                    certificate_json("listener", listener.name, certificate.chain, certificate.identity));
+                list.push_back(certificate_json("listener", listener.name, certificate.chain, certificate.identity));
     for (const Backend& backend : controller.config()->backends)
         if (backend.tls && !backend.tls->certificate.empty())
             list.push_back(certificate_json("backend", backend.name, backend.tls->certificate, backend.tls->identity));

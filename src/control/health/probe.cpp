@@ -54,7 +54,7 @@ const char* describe(StreamEnd end) {
         case StreamEnd::unreachable:
             return "unreachable: no route or no neighbour";
         case StreamEnd::no_memory:
-            return "the dataplane had no room or no source port for the probe";
+            return "the dataplane had no room, no source port or no keys for the probe";
         case StreamEnd::tls_handshake:
             return "the TLS handshake failed";
     }

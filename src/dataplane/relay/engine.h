@@ -142,15 +142,19 @@ class Engine {
     static constexpr SipKey balance_key{0x6d696c6c72616365, 0x62616c616e636572};
     // Which servers may be chosen: all that are enabled, of those the ones not down, of those the ones not ejected.
     enum class Tier : uint8_t { enabled, probed, healthy };
+    // Who needs a seat for a handshake: a probe of control with its server, a relay with its server, or with its
+    // client.
+    enum class Seeker : uint8_t { probe, server, client };
+    static constexpr std::array<Seeker, 3> seekers = {Seeker::probe, Seeker::server, Seeker::client};
     // Whose handshake has a seat.
     struct Seat {
         Shard* shard = nullptr;  // null: free
         uint32_t index = 0;
-        Side side = Side::client;
+        Seeker seeker = Seeker::client;
         bool stepping = false;  // given away; poll_handshakes() gets it back
         TimeUs since = 0;       // when it came back: its peer is waited for
     };
-    // Relays for whose handshake there is no seat yet, the first come first; a queue for each side.
+    // Those for whose handshake there is no seat yet, the first come first; a queue for each kind of seeker.
     struct Waiting {
         Shard* shard;
         store::Handle handle;
@@ -162,11 +166,6 @@ class Engine {
 
         const Waiting& front() const { return places[head]; }
         void push(const Waiting& entry) { places[(head + count++) % places.size()] = entry; }
-        void push_front(const Waiting& entry) {
-            head = static_cast<uint32_t>((head + places.size() - 1) % places.size());
-            places[head] = entry;
-            ++count;
-        }
         Waiting pop() {
             const Waiting first = front();
             head = static_cast<uint32_t>((head + 1) % places.size());
@@ -185,7 +184,7 @@ class Engine {
     Ref ref(Shard& shard, uint32_t index) { return {shard, index, shard.relays.at(index)}; }
     tcp::Context context(Shard& shard);
     Setup& setup_of(Ref r) { return *reinterpret_cast<Setup*>(r.shard.chunks.capacity(r.relay.setup).data()); }
-    WaitingQueue& waiting(Side side) { return waiting_[static_cast<size_t>(side)]; }
+    WaitingQueue& waiting(Seeker seeker) { return waiting_[static_cast<size_t>(seeker)]; }
     TlsEnd& tls_end(Ref r, Side side) { return r.shard.tls_of(side).ends[r.index]; }
     ListenerStats& listener_stats(const Relay& relay) { return stats_.listeners[relay.listener_slot]; }
     ServerStats& server_stats(uint16_t slot) { return stats_.servers[slot]; }
@@ -348,16 +347,22 @@ class Engine {
     uint32_t handshake_room(Ref r, Side side);
     void feed_handshake(Ref r, Side side);
     void step_handshake(Ref r, Side side);
-    bool take_seat(Ref r, Side side);
-    void wait_for_seat(Ref r, Side side);
-    void drop_gone(Side side);
+    static Side side_of(Seeker seeker) { return seeker == Seeker::client ? Side::client : Side::server; }
+    static Seeker seeker_of(Ref r, Side side);
+    static uint8_t waits_as(Seeker seeker) { return static_cast<uint8_t>(1 + static_cast<uint8_t>(seeker)); }
+    bool may_sit(Seeker seeker) const;
+    bool probes_have_enough() const;
+    bool take_seat(Ref r, Seeker seeker);
+    void wait_for_seat(Ref r, Seeker seeker);
+    bool waits(const Waiting& entry, Seeker seeker) const;
+    void drop_gone(Seeker seeker);
     void reclaim_seat(Side side);
     void release_idle_seat();
     void close_seat(Ref r, Side side);
     bool poll_handshakes();
-    bool seat_waiting(Side side);
+    bool seat_waiting(Seeker seeker);
     void give_up_handshake(Ref r, Side side);
-    void give_up_waiting(Shard& shard, Side side);
+    void give_up_waiting(Shard& shard, Seeker seeker);
     void on_handshake_answer(uint16_t number);
     void take_leftover(Ref r, Side side, const Handshakes::Answer& answer, store::ChunkId held);
     bool handshake_goes_on(Ref r, Side side);
@@ -413,10 +418,10 @@ class Engine {
     std::unique_ptr<TlsUnit> tls_;           // null without TLS
     bool tls_noted_ = false;                 // the records that came have left something to look at (on_events)
     std::vector<Seat> seats_;                // by number
-    std::array<uint32_t, 2> seats_taken_{};  // by Side
+    std::array<uint32_t, 3> seats_taken_{};  // by Seeker
     TimeUs reclaimed_at_ = 0;                // when seats were looked through last
     size_t idle_seat_at_ = 0;                // which is looked at next
-    std::array<WaitingQueue, 2> waiting_;    // by Side
+    std::array<WaitingQueue, 3> waiting_;    // by Seeker
     std::array<StreamSlot, stream_max> streams_;
     alignas(8) std::array<std::byte, message_payload_max> command_;  // one request, then its answer
 };

@@ -270,10 +270,11 @@ void Engine::begin_tls(Ref r, Side side) {
 void Engine::end_tls(Ref r, Side side) {
     --r.shard.tls_of(side).used;
     close_seat(r, side);
-    waiting(side).gone += tls_end(r, side).waits_for_seat;
+    if (const uint8_t waits = tls_end(r, side).waits_for_seat; waits != 0) ++waiting(Seeker(waits - 1)).gone;
     free_raw(r, side);
     r.relay.set_tls(side, false);
     if (fault(Fault::relay_tls_keys_kept)) return;
+    tls_->crypto.wipe();
     tls::wipe(tls_end(r, side).slot);
     tls_end(r, side) = {};
 }

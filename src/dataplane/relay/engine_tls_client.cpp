@@ -63,8 +63,8 @@ bool Engine::client_may_begin(Ref r) {
         case Hello::whole:
             break;
     }
-    if (waiting(Side::client).count == 0 && take_seat(r, Side::client)) return true;
-    wait_for_seat(r, Side::client);
+    if (waiting(Seeker::client).count == 0 && take_seat(r, Seeker::client)) return true;
+    wait_for_seat(r, Seeker::client);
     return false;
 }
 

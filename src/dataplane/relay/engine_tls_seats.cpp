@@ -1,9 +1,10 @@
 // Handshakes in flight, of clients and of ours with servers: the peer's bytes go to a seat (handshakes.h), the answers
 // into the send queue. When no seat is free, the relay waits in a queue of the engine, first come, first served; the
-// rest of what its peer says waits in its window. A deadline bounds the whole. Each side has a queue of its own,
-// servers are seated first, since their clients have been served already, and neither side gets the last quarter of the
-// seats: a storm of clients keeps no server out, nor do servers that say nothing keep clients out. Control's health
-// probes go before all others: one that waits as long as everybody at the busiest time would look like a dead server.
+// rest of what its peer says waits in its window. A deadline bounds the whole. Three kinds seek seats, and each has a
+// queue: control's health probes go first, since one that waits as long as everybody at the busiest time would look
+// like a dead server; then relays for their servers, since their clients have been served already; then clients.
+// Neither side gets the last quarter of the seats, and probes no more than a quarter: a storm of clients keeps no
+// server out, nor do servers that say nothing keep clients out.
 
 #include <algorithm>
 #include <cstring>
@@ -74,9 +75,23 @@ void Engine::step_handshake(Ref r, Side side) {
     handshakes_->submit(number);
 }
 
-bool Engine::take_seat(Ref r, Side side) {
-    uint32_t& taken = seats_taken_[static_cast<size_t>(side)];
-    if (taken >= seats_.size() - seats_.size() / 4) return false;
+Engine::Seeker Engine::seeker_of(Ref r, Side side) {
+    return side == Side::client ? Seeker::client : r.relay.phase == Phase::stream ? Seeker::probe : Seeker::server;
+}
+
+bool Engine::may_sit(Seeker seeker) const {
+    const auto taken = [&](Seeker by) { return seats_taken_[static_cast<size_t>(by)]; };
+    const size_t most = seats_.size() - seats_.size() / 4;
+    if (seeker == Seeker::client) return taken(seeker) < most;
+    return (seeker == Seeker::server || !probes_have_enough()) && taken(Seeker::probe) + taken(Seeker::server) < most;
+}
+
+bool Engine::probes_have_enough() const {
+    return seats_taken_[static_cast<size_t>(Seeker::probe)] >= std::max<size_t>(seats_.size() / 4, 1);
+}
+
+bool Engine::take_seat(Ref r, Seeker seeker) {
+    if (!may_sit(seeker)) return false;
     const auto open_to_server = [&] {
         const uint16_t slot = r.relay.server_slot;
         return handshakes_->open_to({.backend_slot = config_->server_by_slot(slot).backend_slot,
@@ -84,39 +99,43 @@ bool Engine::take_seat(Ref r, Side side) {
                                      .address = r.relay.server_hot.peer});
     };
     const std::optional<uint16_t> seat =
-        side == Side::client ? handshakes_->open(r.relay.listener_slot) : open_to_server();
+        seeker == Seeker::client ? handshakes_->open(r.relay.listener_slot) : open_to_server();
     if (!seat) return false;
-    ++taken;
-    seats_[*seat] = {.shard = &r.shard, .index = r.index, .side = side, .stepping = false, .since = now_};
-    tls_end(r, side).seat = *seat;
+    ++seats_taken_[static_cast<size_t>(seeker)];
+    seats_[*seat] = {.shard = &r.shard, .index = r.index, .seeker = seeker, .stepping = false, .since = now_};
+    tls_end(r, side_of(seeker)).seat = *seat;
     return true;
 }
 
-void Engine::wait_for_seat(Ref r, Side side) {
-    WaitingQueue& queue = waiting(side);
-    if (queue.count == queue.places.size() && queue.gone >= queue.count / 4) drop_gone(side);
+void Engine::wait_for_seat(Ref r, Seeker seeker) {
+    WaitingQueue& queue = waiting(seeker);
+    if (queue.count == queue.places.size() && queue.gone >= queue.count / 4) drop_gone(seeker);
     if (queue.count == queue.places.size()) {
-        if (side == Side::server) return fail_server_handshake(r, CloseReason::tls_refused, false);
+        if (seeker != Seeker::client) return fail_server_handshake(r, CloseReason::tls_refused, false);
         ++stats_.worker.tls.handshakes_refused;
         return abort(r, Closer::balancer, CloseReason::tls_refused);
     }
-    tls_end(r, side).waits_for_seat = 1;
-    const Waiting entry = {&r.shard, r.shard.relays.handle(r.index)};
-    if (r.relay.phase == Phase::stream)
-        queue.push_front(entry);
-    else
-        queue.push(entry);
+    tls_end(r, side_of(seeker)).waits_for_seat = waits_as(seeker);
+    queue.push({&r.shard, r.shard.relays.handle(r.index)});
+}
+
+/// It may be gone, or have waited for an earlier server.
+bool Engine::waits(const Waiting& entry, Seeker seeker) const {
+    const TlsEnd& end = entry.shard->tls_of(side_of(seeker)).ends[entry.handle.index];
+    return entry.shard->relays.get(entry.handle) != nullptr && end.waits_for_seat == waits_as(seeker);
 }
 
 /// While others of that side wait, who has had his answer and says nothing for a second loses his seat, the most silent
 /// first: or as many silent peers as there are seats would keep everybody out. Looked for once in a millisecond. A
-/// server is not blamed for it: how long it may take is the configuration's to say.
+/// server is not blamed for it: how long it may take is the configuration's to say. A probe is to find that out, and
+/// has its time.
 void Engine::reclaim_seat(Side side) {
     if (now_ - reclaimed_at_ < us_per_ms) return;
     reclaimed_at_ = now_;
     const Seat* chosen = nullptr;
     for (const Seat& seat : seats_) {
-        if (seat.shard == nullptr || seat.side != side || seat.stepping) continue;
+        if (seat.shard == nullptr || side_of(seat.seeker) != side || seat.stepping) continue;
+        if (seat.seeker == Seeker::probe) continue;
         if (now_ - seat.since < seat_patience_us) continue;
         if (chosen == nullptr || seat.since < chosen->since) chosen = &seat;
     }
@@ -136,17 +155,16 @@ void Engine::release_idle_seat() {
     const Seat& seat = seats_[idle_seat_at_];
     if (seat.shard == nullptr || seat.stepping || now_ - seat.since < seat_patience_us) return;
     const Ref r = ref(*seat.shard, seat.index);
-    if (tls_end(r, seat.side).established()) close_seat(r, seat.side);
+    const Side side = side_of(seat.seeker);
+    if (tls_end(r, side).established()) close_seat(r, side);
 }
 
 /// Makes room in the queue: those that have ended give up their places.
-void Engine::drop_gone(Side side) {
-    WaitingQueue& queue = waiting(side);
+void Engine::drop_gone(Seeker seeker) {
+    WaitingQueue& queue = waiting(seeker);
     for (uint32_t left = queue.count; left > 0; --left) {
         const Waiting entry = queue.pop();
-        const bool waits = entry.shard->relays.get(entry.handle) != nullptr &&
-                           entry.shard->tls_of(side).ends[entry.handle.index].waits_for_seat != 0;
-        if (waits) queue.push(entry);
+        if (waits(entry, seeker)) queue.push(entry);
     }
     queue.gone = 0;
 }
@@ -156,7 +174,7 @@ void Engine::close_seat(Ref r, Side side) {
     if (end.seat == no_seat) return;
     if (fault(Fault::relay_tls_seat_kept)) return;
     handshakes_->close(end.seat);
-    --seats_taken_[static_cast<size_t>(side)];
+    --seats_taken_[static_cast<size_t>(seats_[end.seat].seeker)];
     seats_[end.seat] = {};
     end.seat = no_seat;
 }
@@ -168,26 +186,25 @@ bool Engine::poll_handshakes() {
         worked = true;
         on_handshake_answer(*seat);
     }
-    for (const Side side : {Side::server, Side::client})
-        while (waiting(side).count > 0 && seat_waiting(side)) worked = true;
+    for (const Seeker seeker : seekers)
+        while (waiting(seeker).count > 0 && seat_waiting(seeker)) worked = true;
     return worked;
 }
 
 /// Seats the first of those who wait, or takes it out of the queue when it waits no longer. False without a seat.
-bool Engine::seat_waiting(Side side) {
-    WaitingQueue& queue = waiting(side);
+bool Engine::seat_waiting(Seeker seeker) {
+    WaitingQueue& queue = waiting(seeker);
     const Waiting first = queue.front();
-    const bool waits = first.shard->relays.get(first.handle) != nullptr &&
-                       first.shard->tls_of(side).ends[first.handle.index].waits_for_seat != 0;
-    if (!waits) {  // it is gone, or waited for an earlier server
+    if (!waits(first, seeker)) {
         if (queue.gone > 0) --queue.gone;
         queue.pop();
         return true;
     }
+    const Side side = side_of(seeker);
     const Ref r = ref(*first.shard, first.handle.index);
-    const bool seated = shakes_hands(r, side) && take_seat(r, side);
+    const bool seated = shakes_hands(r, side) && take_seat(r, seeker);
     if (!seated && shakes_hands(r, side)) {
-        reclaim_seat(side);
+        if (seeker != Seeker::probe || !probes_have_enough()) reclaim_seat(side);
         return false;
     }
     tls_end(r, side).waits_for_seat = 0;  // without a seat it is about to be freed
@@ -203,7 +220,7 @@ void Engine::on_handshake_answer(uint16_t number) {
     Seat& seat = seats_[number];
     seat.stepping = false;
     const Ref r = ref(*seat.shard, seat.index);
-    const Side side = seat.side;
+    const Side side = side_of(seat.seeker);
     const Handshakes::Answer answer = handshakes_->answer(number);
     const bool harvests = r.relay.is_open(side) && tls_end(r, side).established() && answer.ticket_wanted;
     if (harvests) return;
@@ -274,15 +291,16 @@ void Engine::give_up_handshakes(Shard& shard) {
     for (const Seat& seat : seats_) {
         if (seat.shard != &shard) continue;
         const Ref r = ref(shard, seat.index);
-        const Side side = seat.side;
+        const Side side = side_of(seat.seeker);
         give_up_handshake(r, side);
         close_seat(r, side);
     }
-    for (const Side side : {Side::server, Side::client}) give_up_waiting(shard, side);
+    for (const Seeker seeker : seekers) give_up_waiting(shard, seeker);
 }
 
-void Engine::give_up_waiting(Shard& shard, Side side) {
-    WaitingQueue& queue = waiting(side);
+void Engine::give_up_waiting(Shard& shard, Seeker seeker) {
+    const Side side = side_of(seeker);
+    WaitingQueue& queue = waiting(seeker);
     for (uint32_t left = queue.count; left > 0; --left) {
         const Waiting entry = queue.pop();
         TlsEnd& end = entry.shard->tls_of(side).ends[entry.handle.index];

@@ -12,7 +12,8 @@ namespace millrace::relay {
 
 void Engine::begin_server_handshake(Ref r) {
     set_server_handshake_deadline(r);
-    if (waiting(Side::server).count > 0 || !take_seat(r, Side::server)) return wait_for_seat(r, Side::server);
+    const Seeker seeker = seeker_of(r, Side::server);
+    if (waiting(seeker).count > 0 || !take_seat(r, seeker)) return wait_for_seat(r, seeker);
     step_handshake(r, Side::server);
 }
 

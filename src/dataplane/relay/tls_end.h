@@ -21,7 +21,7 @@ struct TlsEnd {
     uint32_t raw_since_ms;   ///< low 32 bits of when its first byte came
     uint16_t delivered;      ///< bytes of the next record's payload that have gone on: for the rest there was no memory
     uint16_t seat;           ///< of its handshake (handshakes.h), or no_seat
-    uint8_t waits_for_seat;  ///< 1: stands in the queue of those for whom there was no seat
+    uint8_t waits_for_seat;  ///< 0, or Engine::waits_as() of the queue in which it stands
     tls::Verdict::Kind verdict;  ///< on what came beside application data; from `closed` on nothing more is read
     tls::Alert alert;            ///< with the verdict
     uint8_t judged;              ///< 1: what follows from the verdict is done

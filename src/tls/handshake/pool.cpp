@@ -245,7 +245,6 @@ void Pool::finish(Thread& thread, Seat& seat, uint64_t now_ns) {
     if (seat.servers) harvest(seat, now_ns);
     if (!handshake.hand_over(thread.crypto, seat.slot, seat.leftover)) {
         seat.state = Handshake::State::failed;
-        seat.own_fault = true;
         if (seat.ticket_wanted) seat.servers->give_up(*seat.server, now_ns);
         seat.ticket_wanted = false;
         return;

@@ -94,7 +94,7 @@ class Pool {
         bool resumed;
         std::string_view subject;  ///< likewise: of the client's certificate (RFC 2253), or empty
         bool ticket_wanted;        ///< likewise, with a server: its next records are
-        bool own_fault;            ///< of one that failed: for want of keys, or what was agreed on can't be handed over
+        bool own_fault;            ///< of one that failed: for want of keys
     };
     /// A seat that has come back from its thread, or nothing. A seat that was closed meanwhile is not shown.
     std::optional<uint16_t> poll(uint32_t worker);
@@ -123,7 +123,7 @@ class Pool {
         bool ending = false;       // of whoever has it: the next step only frees
         Handshake::State state = Handshake::State::under_way;
         bool resumed = false;
-        bool own_fault = false;
+        bool own_fault = false;  // of its thread
         bool begun = false;
         bool answered = false;  // of its thread: something of it has been put out
         uint16_t lane = 0;      // of the worker: whose thread it goes to

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <millrace/assert.h>
+
 namespace millrace::tls {
 namespace {
 
@@ -34,6 +36,7 @@ void Crypto::wipe() {
 }
 
 const gcm_key_data* Crypto::expand(ExpandedKey& latest, Suite suite, const uint8_t* key) {
+    MILLRACE_ASSERT(suite != Suite{});
     if (latest.suite == suite && std::memcmp(latest.raw.data(), key, key_bytes(suite)) == 0) return &latest.expanded;
     (suite == Suite::aes_128_gcm_sha256 ? manager_->gcm128_pre : manager_->gcm256_pre)(key, &latest.expanded);
     std::copy_n(key, key_bytes(suite), latest.raw.begin());
@@ -64,6 +67,7 @@ template <bool Sealing>
 void Crypto::run(Suite suite, const uint8_t* key, const Nonce& nonce, Bytes associated, Pieces pieces, uint8_t* out,
                  uint8_t* tag) {
     while (pieces.size() > 1 && pieces.front().empty()) pieces = pieces.subspan(1);
+    while (pieces.size() > 1 && pieces.back().empty()) pieces = pieces.first(pieces.size() - 1);
     if (suite == Suite::chacha20_poly1305_sha256) return run_chacha<Sealing>(key, nonce, associated, pieces, out, tag);
     if (pieces.size() == 1 && ShortGcm::takes(associated.size(), pieces[0].size()))
         return scratch_.short_gcm.run<Sealing>(suite, key, nonce, associated, pieces[0], out, tag);

@@ -3,8 +3,8 @@
 // kilobyte, too much to keep for each connection (the raw one takes 16 to 32 bytes). Only the latest of each direction
 // is kept, for records that follow each other; short records have a way of their own (short_gcm.h).
 //
-// Owned by one thread. It allocates when it is made and never after. What it holds of the latest key stays in it, so
-// it must lie in memory that core dumps leave out, and wipe() ends that.
+// Owned by one thread. It allocates when it is made and never after. What it holds of the latest keys stays in it, so
+// it must lie in memory that core dumps leave out, and wipe() ends that: call it when a key's time is over.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ class Crypto {
     void hash(Suite suite, Bytes text, uint8_t* digest);
     void hmac(Suite suite, Bytes key, Bytes text, uint8_t* digest);
 
-    /// Forgets the latest key.
+    /// Forgets the latest keys.
     void wipe();
 
   private:

@@ -46,6 +46,7 @@ void update_traffic_keys(Crypto& crypto, Suite suite, std::span<uint8_t> secret,
     direction.iv = keys.iv;
     std::atomic_signal_fence(std::memory_order_seq_cst);
     direction.sequence = 0;
+    crypto.wipe();
     explicit_bzero(next.data(), next.size());
     explicit_bzero(&keys, sizeof keys);
 }

@@ -2,8 +2,8 @@
 // computes 48 powers of the hash key first, which pay in a long record; a key that is used for one short record needs
 // four. Longer ones, and those in pieces, are ipsec-mb's (crypto.h).
 //
-// In constant time for all texts of one length. Everything secret that lies in memory lies in the ShortGcm; no stack
-// holds it.
+// In constant time for all texts of one length. Everything secret that lies in memory lies in the ShortGcm; in release
+// builds no stack holds it.
 #pragma once
 
 #include <cstddef>

@@ -48,7 +48,7 @@ enum class CloseReason : uint8_t {
     keepalive_timeout = 18,
     tls_handshake = 19,  ///< it failed
     tls_timeout = 20,    ///< the handshake took too long
-    tls_refused = 21,    ///< too many handshakes at once, or no keys for one with a server
+    tls_refused = 21,    ///< too many handshakes at once, or no keys of ours
     tls_bad_record = 22,
     tls_alert = 23,      ///< the peer ended the connection by an alert
     tls_truncated = 24,  ///< a FIN without the close_notify that must come before it

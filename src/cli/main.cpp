@@ -109,8 +109,8 @@ void add_show(Context& context, CLI::App& app) {
     add_view(context, *show, "neighbours", "Neighbours (ARP, NDP)", "/v1/neighbours", render_neighbours);
     add_view(context, *show, "capture", "The capture that runs, or the last one", "/v1/capture", render_capture);
     add_view(context, *show, "routes", "Routes", "/v1/routes", render_routes);
-    add_view(context, *show, "certificates", "Our certificates, and how long they are good",
-             "/v1/certificates", render_certificates);
+    add_view(context, *show, "certificates", "Our certificates, and how long they are good", "/v1/certificates",
+             render_certificates);
     CLI::App* connections = show->add_subcommand("connections", "Live relays");
     const auto options = std::make_shared<ConnectionOptions>();
     connections->add_option("--listener", options->listener, "Only of this listener")

@@ -43,6 +43,9 @@ TEST_P(RelayTls, AWebSocketIsRelayedBothWays) {
     EXPECT_EQ(closed.closer, Closer::client);
     EXPECT_EQ(closed.reason, CloseReason::fin);
     EXPECT_EQ(scene.tls_total(&TlsStats::truncated), 0u);
+    scene.balancer->publish_gauges();
+    const size_t close_notify = tls::alert_index(static_cast<uint8_t>(tls::Alert::close_notify));
+    EXPECT_EQ(scene.balancer->stats().worker.tls.tallies.alerts_in[close_notify].load(), 1u);
     scene.expect_no_keys();
 }
 

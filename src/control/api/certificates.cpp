@@ -10,7 +10,7 @@ namespace {
 
 int64_t days_until(int64_t unix_s) {
     using namespace std::chrono;
-    return (unix_s - duration_cast<seconds>(system_clock::now().time_since_epoch()).count()) / 86'400;
+    return floor<days>(sys_seconds(seconds(unix_s)) - system_clock::now()).count();
 }
 
 /// `of`: "listener" or "backend".

@@ -1,7 +1,9 @@
 // The rules of TLS toward clients and servers, and what is wrong with its files.
+#include <chrono>
 #include <strings.h>
 
 #include "control/config/checker.h"
+#include "tls/handshake/certificate.h"
 
 namespace millrace::control {
 
@@ -14,6 +16,16 @@ void Checker::check_crypto_threads(const std::string& path) {
 void Checker::tell(const TlsProblem& problem, const std::string& path) {
     const std::string place = path + problem.path;
     problem.of_machine ? machine_error(place, problem.message) : error(place, problem.message);
+}
+
+/// Clients refuse such a certificate, but to refuse the whole configuration would be worse.
+void Checker::warn_of_time(const tls::Identity& identity, const std::string& path) {
+    std::string problem;
+    const auto certificate = tls::read_certificate(identity.chain_pem, problem);
+    if (!certificate) return;
+    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    if (certificate->not_after < now) warning(path, "the certificate has expired; renew it");
+    if (certificate->not_before > now) warning(path, "the certificate is not valid yet");
 }
 
 void Checker::check_tls(Listener& listener, const std::string& path) {
@@ -30,6 +42,12 @@ void Checker::check_tls(Listener& listener, const std::string& path) {
             error(
                 path + ".tls.client_subject_header",
                 in_quotes(tls.client_subject_header) + " has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
+    if (tls.client_certificates == tls::ClientCertificates::off)
+        for (const std::string name : {"client_ca", "client_subject_header"})
+            if (has(path + ".tls." + name))
+                warning(
+                    path + ".tls." + name,
+                    in_quotes(name) + " has no meaning while \"client_certificates\" is \"off\"; remove one of them");
     for (const std::string& protocol : protocols_of(listener)) {
         const bool http = listener.mode == ListenerMode::http;
         if (http && protocol != "http/1.1" && protocol != "http/1.0")
@@ -39,7 +57,9 @@ void Checker::check_tls(Listener& listener, const std::string& path) {
                   in_quotes(protocol) + " holds a blank; write names with commas alone between them");
     }
     if (diagnostics_.has_errors()) return;
-    if (const auto problem = load_tls(listener)) tell(*problem, path + ".tls");
+    if (const auto problem = load_tls(listener)) return tell(*problem, path + ".tls");
+    for (size_t i = 0; i < tls.certificates.size(); ++i)
+        warn_of_time(tls.certificates[i].identity, path + ".tls.certificate[" + std::to_string(i) + "].chain");
 }
 
 void Checker::check_tls(Backend& backend, const std::string& path) {
@@ -53,7 +73,8 @@ void Checker::check_tls(Backend& backend, const std::string& path) {
     if (!tls.verify && has(here + ".ca"))
         warning(here + ".ca", "\"ca\" has no meaning while \"verify\" is false; remove one of them");
     if (diagnostics_.has_errors()) return;
-    if (const auto problem = load_tls(backend)) tell(*problem, here);
+    if (const auto problem = load_tls(backend)) return tell(*problem, here);
+    if (!tls.certificate.empty()) warn_of_time(tls.identity, here + ".certificate");
 }
 
 }  // namespace millrace::control

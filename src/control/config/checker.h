@@ -112,6 +112,7 @@ class Checker {
     void check_tls(Listener& listener, const std::string& path);
     void check_crypto_threads(const std::string& path);
     void tell(const TlsProblem& problem, const std::string& path);
+    void warn_of_time(const tls::Identity& identity, const std::string& path);
     void check_overlaps();
     void check_totals();
 

@@ -125,9 +125,11 @@ const TableSchema<Dataplane>& dataplane_schema() {
              "Threads for the handshakes of TLS, beside the cores that poll where the machine has others. 0: there "
              "can be no TLS.")
              .unit("threads"),
-         integer_key("tls_handshakes_max", &D::tls_handshakes_max, 1, tls_handshakes_max_max,
-                     "Handshakes of TLS that each worker has in progress at once, 40 KiB or so each; up to eight times "
-                     "as many wait for their turn, further clients are refused.")
+         integer_key(
+             "tls_handshakes_max", &D::tls_handshakes_max, 1, tls_handshakes_max_max,
+             "Handshakes of TLS that each worker has in progress at once, 40 KiB or so each; of these three "
+             "quarters at most with clients, or with servers, and a quarter for health probes. Eight times as many "
+             "of each kind wait for their turn, further ones are refused.")
              .unit("handshakes"),
          boolean_key("huge_pages", &D::huge_pages, "Use huge pages for packets and relays; they must be reserved."),
          table_key("tcp", &D::tcp, tcp_schema())});

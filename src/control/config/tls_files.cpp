@@ -73,7 +73,7 @@ std::string place_of(const std::string& error, const Places& places) {
     if (error.starts_with("CA")) return places.ca;
     for (const char* key : {"ciphers", "suites", "groups"})
         if (error.starts_with(key)) return '.' + std::string(key);
-    return error.starts_with("cipher") ? ".ciphers" : "";
+    return error.starts_with("cipher") ? ".ciphers" : error.starts_with("suite") ? ".suites" : "";
 }
 
 /// Each certificate alone, so that what is wrong has its place, then all of them together.

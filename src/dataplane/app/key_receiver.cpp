@@ -128,17 +128,18 @@ bool KeyReceiver::build(const tls::ListenerKeys& from, KeyMap& built, std::strin
     }
     Keys& keys = built[from.slot];
     keys.tickets_from_file = !from.ticket_keys.empty();
-    {
+    keys.tickets = std::make_shared<tls::TicketKeys>();
+    if (keys.tickets_from_file) {
+        const std::string& file = from.ticket_keys;
+        keys.tickets->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
+    } else {
         const std::lock_guard lock(mutex_);
         const auto before = used_.find(from.slot);
         // Keys from a file end with it: perhaps they were taken away because others know them.
-        if (before != used_.end() && before->second.tickets_from_file == keys.tickets_from_file)
-            keys.tickets = before->second.tickets;
-        if (before != used_.end() && fault(Fault::app_ticket_keys_outlive_their_file))
-            keys.tickets = before->second.tickets;
+        const bool outlive = before != used_.end() &&
+                             (!before->second.tickets_from_file || fault(Fault::app_ticket_keys_outlive_their_file));
+        if (outlive && !fault(Fault::app_ticket_keys_lost_at_reload)) keys.tickets = before->second.tickets;
     }
-    if (fault(Fault::app_ticket_keys_lost_at_reload)) keys.tickets = nullptr;
-    if (!keys.tickets) keys.tickets = std::make_shared<tls::TicketKeys>();
     tls::ContextSettings settings = from.context;
     settings.ticket_keys = keys.tickets;
     keys.context = tls::Context::server(settings, error);
@@ -158,9 +159,6 @@ bool KeyReceiver::build(const tls::BackendKeys& from, KeyMap& built, std::string
 
 void KeyReceiver::stage(const tls::KeyBundle& bundle, KeyMap built) {
     const std::lock_guard lock(mutex_);
-    for (const tls::ListenerKeys& from : bundle.listeners)
-        if (const std::string& file = from.ticket_keys; !file.empty())
-            built[from.slot].tickets->set({reinterpret_cast<const uint8_t*>(file.data()), file.size()});
     has_keys_ = true;
     const bool now = bundle.generation <= generation_ || fault(Fault::app_keys_before_their_configuration);
     for (const auto& [number, keys] : built)

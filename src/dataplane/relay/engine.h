@@ -373,7 +373,7 @@ class Engine {
     void begin_client_handshake(Ref r, const config::Listener& listener);
     bool client_may_begin(Ref r);
     void end_client_handshake(Ref r, const Handshakes::Answer& answer);
-    void fail_client_handshake(Ref r);
+    void fail_client_handshake(Ref r, bool own_fault);
     bool keep_subject(Ref r, const config::Listener& listener, std::string_view subject);
     void on_client_handshake_deadline(Ref r);
 

@@ -139,7 +139,10 @@ bool Engine::judge_peer(Ref r, Side side, bool fin) {
     if (end.ended()) {
         if (end.judged != 0) return false;
         end.judged = 1;
-        if (end.verdict == Kind::closed) return true;
+        if (end.verdict == Kind::closed) {
+            ++tls_->tallies.alerts_in[tls::alert_index(static_cast<uint8_t>(tls::Alert::close_notify))];
+            return true;
+        }
         if (end.verdict == Kind::ended) {
             ++stats.alerts_in;
             ++tls_->tallies.alerts_in[tls::alert_index(static_cast<uint8_t>(end.alert))];

@@ -88,9 +88,9 @@ void Engine::end_client_handshake(Ref r, const Handshakes::Answer& answer) {
     take_leftover(r, Side::client, answer, held);
 }
 
-void Engine::fail_client_handshake(Ref r) {
-    ++stats_.worker.tls.handshakes_failed;
-    r.relay.set_end(Closer::balancer, CloseReason::tls_handshake);
+void Engine::fail_client_handshake(Ref r, bool own_fault) {
+    ++(own_fault ? stats_.worker.tls.handshakes_refused : stats_.worker.tls.handshakes_failed);
+    r.relay.set_end(Closer::balancer, own_fault ? CloseReason::tls_refused : CloseReason::tls_handshake);
     close_seat(r, Side::client);
     close_client(r);
 }

@@ -238,7 +238,7 @@ void Engine::on_handshake_answer(uint16_t number) {
             if (r.relay.hot(side).has(tcp::flag_fin_received)) on_peer_fin(r, side);
             return;
         case Handshakes::State::failed:
-            if (side == Side::client) return fail_client_handshake(r);
+            if (side == Side::client) return fail_client_handshake(r, answer.own_fault);
             flush_side(r, side);  // the alert goes before the reset
             return fail_server_handshake(r, answer.own_fault ? CloseReason::tls_refused : CloseReason::tls_handshake,
                                          !answer.own_fault);

@@ -50,7 +50,7 @@ class Handshakes {
         bool resumed;
         std::string_view subject = {};  ///< likewise: of the client's certificate (RFC 2253), or empty
         bool ticket_wanted = false;     ///< a server's ticket is waited for
-        bool own_fault = false;         ///< of one with a server that failed: for want of keys of ours
+        bool own_fault = false;         ///< of one that failed: for want of keys of ours
     };
 
     /// What crypto threads do and have to do, as far as this worker reports it.

@@ -68,9 +68,10 @@ bool only_aeads(SSL_CTX* context, std::string& error) {
         const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
         const int kind = SSL_CIPHER_get_cipher_nid(cipher);
         const std::string name = SSL_CIPHER_get_name(cipher);
+        const bool suite = std::string_view(SSL_CIPHER_get_version(cipher)) == "TLSv1.3";
         if (kind == NID_aes_128_gcm || kind == NID_aes_256_gcm || kind == NID_chacha20_poly1305) continue;
-        error =
-            "cipher " + name + " is none of AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305; take it out of the list";
+        error = (suite ? "suite " : "cipher ") + name +
+                " is none of AES-128-GCM, AES-256-GCM and ChaCha20-Poly1305; take it out of the list";
         return false;
     }
     return true;

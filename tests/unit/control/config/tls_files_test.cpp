@@ -96,11 +96,28 @@ TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
               "f.toml:24:13: CA:");
     EXPECT_EQ(told("alpn = \"h2\"\n" + certificate),
               "f.toml:23:8: \"h2\" can't be spoken in mode \"http\"; write \"http/1.1\"\n");
-    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate),
-              "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"\n");
+    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate).substr(0, 86),
+              "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
+    EXPECT_EQ(told("suites = \"TLS_AES_128_CCM_SHA256\"\n" + certificate).substr(0, 43),
+              "f.toml:23:10: suite TLS_AES_128_CCM_SHA256 ");
     EXPECT_EQ(told(certificate + "ocsp = \"FOLDER/none\"\n"), "f.toml:26:8: OCSP response: no such thing in DER\n");
     EXPECT_EQ(told("min_version = \"1.3\"\nmax_version = \"1.2\"\n" + certificate),
               "f.toml:22:1: the lowest version is above the highest\n");
+}
+
+// They are loaded all the same.
+TEST_F(TlsFiles, WhatIsOfNoUseIsWarnedOf) {
+    write("old.pem", tls::expired_identity().chain_pem);
+    write("old.key", tls::expired_identity().key_pem);
+    const std::string old = "[[listener.tls.certificate]]\nchain = \"FOLDER/old.pem\"\nkey = \"FOLDER/old.key\"\n";
+    EXPECT_EQ(told(certificate + old), "f.toml:27:9: warning: the certificate has expired; renew it\n");
+    EXPECT_EQ(
+        told_of(load_backend("verify = false, certificate = \"FOLDER/old.pem\", key = \"FOLDER/old.key\"")).substr(12),
+        "warning: the certificate has expired; renew it\n");
+    EXPECT_EQ(
+        told("client_ca = \"FOLDER/ca.pem\"\n" + certificate),
+        "f.toml:23:13: warning: \"client_ca\" has no meaning while \"client_certificates\" is \"off\"; remove one "
+        "of them\n");
 }
 
 TEST_F(TlsFiles, BackendsGoodOnesAreRead) {

@@ -243,6 +243,19 @@ TEST_F(KeyReceiverTest, SessionsOutliveAReload) {
     EXPECT_TRUE(shake(3, first.session.get()).resumed);
 }
 
+TEST_F(KeyReceiverTest, TicketKeysWaitForTheirConfiguration) {
+    in_force(1);
+    ListenerKeys from_file = keys(slot_);
+    from_file.ticket_keys = std::string(tls::ticket_key_bytes, 'k');
+    EXPECT_EQ(bring({from_file}, 1), "ok");
+    const Shaken first = shake(slot_);
+    from_file.ticket_keys = std::string(tls::ticket_key_bytes, 'n');
+    EXPECT_EQ(bring({from_file}, 2), "ok");
+    EXPECT_TRUE(shake(slot_, first.session.get()).resumed) << "a configuration that may be refused changes nothing";
+    in_force(2);
+    EXPECT_FALSE(shake(slot_, first.session.get()).resumed);
+}
+
 TEST_F(KeyReceiverTest, SessionsEndWithTheTicketKeysOfAFile) {
     ListenerKeys from_file = keys(3);
     from_file.ticket_keys = std::string(tls::ticket_key_bytes, 'k');

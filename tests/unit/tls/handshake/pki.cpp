@@ -37,14 +37,14 @@ void add(X509* certificate, int what, const std::string& value) {
     X509_EXTENSION_free(extension);
 }
 
-Signed make(KeyKind kind, const std::string& name, const Signed* by) {
+Signed make(KeyKind kind, const std::string& name, const Signed* by, long seconds = 86400) {
     static long serial = 1;
     Signed made{Owned<X509>(X509_new()), make_key(kind)};
     X509* certificate = made.certificate.get();
     X509_set_version(certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), seconds);
     X509_set_pubkey(certificate, made.key.get());
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
                                reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
@@ -62,6 +62,12 @@ const Signed& authority() {
     return made;
 }
 
+Identity identity_of(const Signed& made) {
+    return {pem([&](BIO* bio) { return PEM_write_bio_X509(bio, made.certificate.get()); }), pem([&](BIO* bio) {
+                return PEM_write_bio_PrivateKey(bio, made.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+            })};
+}
+
 }  // namespace
 
 const std::string& authority_pem() {
@@ -73,14 +79,13 @@ const std::string& authority_pem() {
 const Identity& identity(KeyKind kind, const std::string& name) {
     static std::map<std::pair<KeyKind, std::string>, Identity> all;
     const auto [place, fresh] = all.try_emplace({kind, name});
-    if (fresh) {
-        const Signed made = make(kind, name, &authority());
-        place->second = {
-            pem([&](BIO* bio) { return PEM_write_bio_X509(bio, made.certificate.get()); }), pem([&](BIO* bio) {
-                return PEM_write_bio_PrivateKey(bio, made.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-            })};
-    }
+    if (fresh) place->second = identity_of(make(kind, name, &authority()));
     return place->second;
+}
+
+const Identity& expired_identity() {
+    static const Identity made = identity_of(make(KeyKind::ecdsa, "ticker.test", &authority(), -60));
+    return made;
 }
 
 }  // namespace millrace::tls

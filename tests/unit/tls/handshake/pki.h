@@ -16,4 +16,7 @@ const std::string& authority_pem();
 /// each time.
 const Identity& identity(KeyKind kind, const std::string& name = "ticker.test");
 
+/// One for ticker.test whose time is over.
+const Identity& expired_identity();
+
 }  // namespace millrace::tls

@@ -187,7 +187,7 @@ TEST(RelayStreams, HaveTheirTimeAndAreSeatedInTurn) {
     scene.run(0.05);
     scene.open(9, 6000, Station::address_of(true, 2), true);
     EXPECT_EQ(scene.next_end(7), StreamEnd::timed_out);
-    for (const uint64_t id : {8, 9}) {
+    for (const uint64_t id : {8u, 9u}) {
         const Balancer::Reply reply = scene.next();
         EXPECT_EQ(reply.type, MessageType::stream_opened);
         EXPECT_EQ(read<StreamId>(reply).id, id);

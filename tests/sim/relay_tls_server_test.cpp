@@ -357,7 +357,7 @@ TEST(RelayTlsServerHandshake, WithoutKeysNoServerIsBlamed) {
     for (const int server : {1, 2}) scene.tls_server(server, only_upgrade);
     scene.balancer->take_keys(0);
     EXPECT_EQ(status_of(scene.exchange(upgrade_request("/"))), 503);
-    for (const size_t server : {0, 1}) EXPECT_EQ(scene.balancer->stats().servers[server].connect_failures.load(), 0u);
+    for (const size_t server : {0u, 1u}) EXPECT_EQ(scene.balancer->stats().servers[server].connect_failures.load(), 0u);
     scene.expect_idle();
     EXPECT_EQ(scene.closing().reason, CloseReason::tls_refused);
 }

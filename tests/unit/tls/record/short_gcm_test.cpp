@@ -59,7 +59,7 @@ class ShortGcmTest : public testing::Test {
 TEST_F(ShortGcmTest, EveryLengthAgreesWithOpenSsl) {
     for (const Suite suite : {Suite::aes_128_gcm_sha256, Suite::aes_256_gcm_sha384})
         for (size_t length = ShortGcm::bytes_min; length <= ShortGcm::bytes_max; ++length)
-            for (const size_t associated : {0, 5, 13, 16}) {
+            for (const size_t associated : {0u, 5u, 13u, 16u}) {
                 ASSERT_TRUE(ShortGcm::takes(associated, length));
                 const Buffer key = pattern(key_bytes(suite), static_cast<unsigned>(3 * length + associated));
                 sealed(suite, key, pattern(associated, 11), pattern(length, static_cast<unsigned>(length)));

@@ -43,11 +43,12 @@ void Checker::check_tls(Listener& listener, const std::string& path) {
                 path + ".tls.client_subject_header",
                 in_quotes(tls.client_subject_header) + " has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
     if (tls.client_certificates == tls::ClientCertificates::off)
-        for (const std::string name : {"client_ca", "client_subject_header"})
-            if (has(path + ".tls." + name))
-                warning(
-                    path + ".tls." + name,
-                    in_quotes(name) + " has no meaning while \"client_certificates\" is \"off\"; remove one of them");
+        for (const auto& [name, value] :
+             {std::pair("client_ca", tls.client_ca), std::pair("client_subject_header", tls.client_subject_header)})
+            if (!value.empty())
+                warning(path + ".tls." + name, in_quotes(name) +
+                                                   " has no meaning while \"client_certificates\" is "
+                                                   "\"off\"; remove one of them");
     for (const std::string& protocol : protocols_of(listener)) {
         const bool http = listener.mode == ListenerMode::http;
         if (http && protocol != "http/1.1" && protocol != "http/1.0")

@@ -96,7 +96,7 @@ TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
               "f.toml:24:13: CA:");
     EXPECT_EQ(told("alpn = \"h2\"\n" + certificate),
               "f.toml:23:8: \"h2\" can't be spoken in mode \"http\"; write \"http/1.1\"\n");
-    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate).substr(0, 86),
+    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate).substr(0, 89),
               "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
     EXPECT_EQ(told("suites = \"TLS_AES_128_CCM_SHA256\"\n" + certificate).substr(0, 43),
               "f.toml:23:10: suite TLS_AES_128_CCM_SHA256 ");
@@ -112,7 +112,7 @@ TEST_F(TlsFiles, WhatIsOfNoUseIsWarnedOf) {
     const std::string old = "[[listener.tls.certificate]]\nchain = \"FOLDER/old.pem\"\nkey = \"FOLDER/old.key\"\n";
     EXPECT_EQ(told(certificate + old), "f.toml:27:9: warning: the certificate has expired; renew it\n");
     EXPECT_EQ(
-        told_of(load_backend("verify = false, certificate = \"FOLDER/old.pem\", key = \"FOLDER/old.key\"")).substr(12),
+        told_of(load_backend("verify = false, certificate = \"FOLDER/old.pem\", key = \"FOLDER/old.key\"")).substr(14),
         "warning: the certificate has expired; renew it\n");
     EXPECT_EQ(
         told("client_ca = \"FOLDER/ca.pem\"\n" + certificate),

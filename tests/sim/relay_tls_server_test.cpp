@@ -336,6 +336,22 @@ TEST(RelayTlsServerHandshake, SilentClientsKeepNoServerOut) {
     scene.expect_idle(60);
 }
 
+TEST(RelayTlsServerHandshake, SilentPeersOfBothSidesLoseTheirSeats) {
+    ServerScene scene;
+    scene.options.tls_seats = 4;
+    scene.config.backends[0].handshake_timeout_ms = 60'000;
+    scene.config.listeners[2].handshake_timeout_ms = 60'000;
+    scene.start();
+    scene.silent_host(1).listen(server_port, [](Peer&) {});
+    for (int i = 1; i <= 24; ++i) scene.client(i).connect(http_port).send(upgrade_request("/"));
+    scene.run(0.1);
+    for (int i = 25; i <= 27; ++i) scene.client(i).connect(https_port).send(PeerTls({}).start());
+    scene.run(0.1);
+    scene.client(28).connect_tls(https_port, {}).send(upgrade_request("/"));
+    EXPECT_TRUE(scene.run(3, [&] { return scene.tls_total(&TlsStats::handshakes_tls13) != 0; }));
+    scene.expect_idle(200);
+}
+
 TEST(RelayTlsServerHandshake, WhoWaitedForUsIsNotBlamed) {
     ServerScene scene;
     scene.config.backends[0].retries = 0;

@@ -48,7 +48,7 @@ void Checker::check_tls(Listener& listener, const std::string& path) {
             if (!value.empty())
                 warning(path + ".tls." + name, in_quotes(name) +
                                                    " has no meaning while \"client_certificates\" is "
-                                                   "\"off\"; remove one of them");
+                                                   "\"off\"; write \"optional\" there, or remove this");
     for (const std::string& protocol : protocols_of(listener)) {
         const bool http = listener.mode == ListenerMode::http;
         if (http && protocol != "http/1.1" && protocol != "http/1.0")

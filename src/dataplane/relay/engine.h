@@ -351,6 +351,7 @@ class Engine {
     static Seeker seeker_of(Ref r, Side side);
     static uint8_t waits_as(Seeker seeker) { return static_cast<uint8_t>(1 + static_cast<uint8_t>(seeker)); }
     bool may_sit(Seeker seeker) const;
+    size_t quarter_of_seats() const;
     bool probes_have_enough() const;
     bool take_seat(Ref r, Seeker seeker);
     void wait_for_seat(Ref r, Seeker seeker);
@@ -419,7 +420,7 @@ class Engine {
     bool tls_noted_ = false;                 // the records that came have left something to look at (on_events)
     std::vector<Seat> seats_;                // by number
     std::array<uint32_t, 3> seats_taken_{};  // by Seeker
-    TimeUs reclaimed_at_ = 0;                // when seats were looked through last
+    std::array<TimeUs, 2> reclaimed_at_{};   // by Side: when seats were looked through last
     size_t idle_seat_at_ = 0;                // which is looked at next
     std::array<WaitingQueue, 3> waiting_;    // by Seeker
     std::array<StreamSlot, stream_max> streams_;

@@ -81,13 +81,17 @@ Engine::Seeker Engine::seeker_of(Ref r, Side side) {
 
 bool Engine::may_sit(Seeker seeker) const {
     const auto taken = [&](Seeker by) { return seats_taken_[static_cast<size_t>(by)]; };
-    const size_t most = seats_.size() - seats_.size() / 4;
+    const size_t most = seats_.size() == 1 ? 1 : seats_.size() - quarter_of_seats();
     if (seeker == Seeker::client) return taken(seeker) < most;
     return (seeker == Seeker::server || !probes_have_enough()) && taken(Seeker::probe) + taken(Seeker::server) < most;
 }
 
+size_t Engine::quarter_of_seats() const {
+    return std::max<size_t>(seats_.size() / 4, 1);
+}
+
 bool Engine::probes_have_enough() const {
-    return seats_taken_[static_cast<size_t>(Seeker::probe)] >= std::max<size_t>(seats_.size() / 4, 1);
+    return seats_taken_[static_cast<size_t>(Seeker::probe)] >= quarter_of_seats();
 }
 
 bool Engine::take_seat(Ref r, Seeker seeker) {
@@ -128,14 +132,15 @@ bool Engine::waits(const Waiting& entry, Seeker seeker) const {
 /// While others of that side wait, who has had his answer and says nothing for a second loses his seat, the most silent
 /// first: or as many silent peers as there are seats would keep everybody out. Looked for once in a millisecond. A
 /// server is not blamed for it: how long it may take is the configuration's to say. A probe is to find that out, and
-/// has its time.
+/// has its time, unless its seat is the only one.
 void Engine::reclaim_seat(Side side) {
-    if (now_ - reclaimed_at_ < us_per_ms) return;
-    reclaimed_at_ = now_;
+    TimeUs& looked_at = reclaimed_at_[static_cast<size_t>(side)];
+    if (now_ - looked_at < us_per_ms) return;
+    looked_at = now_;
     const Seat* chosen = nullptr;
     for (const Seat& seat : seats_) {
         if (seat.shard == nullptr || side_of(seat.seeker) != side || seat.stepping) continue;
-        if (seat.seeker == Seeker::probe) continue;
+        if (seat.seeker == Seeker::probe && seats_.size() > 1) continue;
         if (now_ - seat.since < seat_patience_us) continue;
         if (chosen == nullptr || seat.since < chosen->since) chosen = &seat;
     }

@@ -35,7 +35,7 @@ struct TlsStats {
     Counter handshakes_tls12, handshakes_tls13;  ///< done, by version
     Counter handshakes_resumed;                  ///< of them
     Counter handshakes_failed, handshakes_timed_out;
-    Counter handshakes_refused;  ///< no seat in time
+    Counter handshakes_refused;  ///< for want of seats or of keys of ours; with servers, also of memory
     // Our own with servers:
     Counter server_handshakes_tls12, server_handshakes_tls13, server_handshakes_resumed;
     Counter server_handshakes_failed, server_handshakes_timed_out;

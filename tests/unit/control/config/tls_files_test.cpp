@@ -114,10 +114,9 @@ TEST_F(TlsFiles, WhatIsOfNoUseIsWarnedOf) {
     EXPECT_EQ(
         told_of(load_backend("verify = false, certificate = \"FOLDER/old.pem\", key = \"FOLDER/old.key\"")).substr(14),
         "warning: the certificate has expired; renew it\n");
-    EXPECT_EQ(
-        told("client_ca = \"FOLDER/ca.pem\"\n" + certificate),
-        "f.toml:23:13: warning: \"client_ca\" has no meaning while \"client_certificates\" is \"off\"; remove one "
-        "of them\n");
+    EXPECT_EQ(told("client_ca = \"FOLDER/ca.pem\"\n" + certificate),
+              "f.toml:23:13: warning: \"client_ca\" has no meaning while \"client_certificates\" is \"off\"; write "
+              "\"optional\" there, or remove this\n");
 }
 
 TEST_F(TlsFiles, BackendsGoodOnesAreRead) {

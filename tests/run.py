@@ -73,6 +73,13 @@ class Report:
             self.fail(name, f"skipped ({reason}), but tests/allowed_skips.txt does not name it")
 
 
+def timed(call, *arguments):
+    """What a call returns, and how many seconds it took."""
+    started = time.monotonic()
+    result = call(*arguments)
+    return result, time.monotonic() - started
+
+
 def run(argv, seconds=PROGRAM_SECONDS, **environment):
     """Runs a program from the project's root; returns its exit code and everything it printed."""
     try:
@@ -171,13 +178,9 @@ def program_group(report, group, directory, wants, environment):
         if cases or (cases is None and wants(f"{group}/{name}")):
             jobs.append((name, argv, cases))
     green = {}
-
-    def timed(job):
-        started = time.monotonic()
-        return run_program(job[1], job[2], environment), time.monotonic() - started
-
     with ThreadPoolExecutor(WORKERS) as pool:
-        for (name, argv, _), (results, seconds) in zip(jobs, pool.map(timed, jobs)):
+        outcomes = pool.map(lambda job: timed(run_program, job[1], job[2], environment), jobs)
+        for (name, argv, _), (results, seconds) in zip(jobs, outcomes):
             for case, outcome, output in results:
                 test = f"{group}/{name}/{case}".rstrip("/")
                 {"ok": lambda: report.ok(test), "failed": lambda: report.fail(test, output),
@@ -246,9 +249,9 @@ def fault_group(report, programs):
     programs = dict(programs)
     for name, argv in {"scripts/tcp": play_scripts("build-checked", [name for name in scripts if name not in known]),
                        "sim/seeds": ["build-checked/tests/sim/sim-balancer", "--seeds", str(FAULT_SEEDS)]}.items():
-        started = time.monotonic()
-        if run(argv, **SANITIZERS)[0] == 0:
-            programs[name] = argv, time.monotonic() - started
+        (code, _), seconds = timed(lambda: run(argv, **SANITIZERS))
+        if code == 0:
+            programs[name] = argv, seconds
 
     def find(fault):
         words = fault.split("_")[:2]
@@ -263,15 +266,10 @@ def fault_group(report, programs):
                 return name
         return None
 
-    def timed(fault):
-        began = time.monotonic()
-        found_by = find(fault)
-        if time.monotonic() - began > SLOW_SECONDS:
-            print(f"  fault/{fault} took {time.monotonic() - began:.0f} s, noticed by {found_by}", flush=True)
-        return found_by
-
     with ThreadPoolExecutor(WORKERS) as pool:
-        for name, found_by in zip(names, pool.map(timed, names)):
+        for name, (found_by, seconds) in zip(names, pool.map(lambda name: timed(find, name), names)):
+            if seconds > SLOW_SECONDS:
+                print(f"  fault/{name} took {seconds:.0f} s, noticed by {found_by}", flush=True)
             if found_by:
                 report.ok(f"fault/{name}")
             else:

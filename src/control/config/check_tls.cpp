@@ -18,7 +18,7 @@ void Checker::tell(const TlsProblem& problem, const std::string& path) {
     problem.of_machine ? machine_error(place, problem.message) : error(place, problem.message);
 }
 
-/// Clients refuse such a certificate, but to refuse the whole configuration would be worse.
+/// Peers refuse such a certificate, but to refuse the whole configuration would be worse.
 void Checker::warn_of_time(const tls::Identity& identity, const std::string& path) {
     std::string problem;
     const auto certificate = tls::read_certificate(identity.chain_pem, problem);

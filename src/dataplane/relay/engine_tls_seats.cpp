@@ -308,12 +308,12 @@ void Engine::give_up_waiting(Shard& shard, Seeker seeker) {
     WaitingQueue& queue = waiting(seeker);
     for (uint32_t left = queue.count; left > 0; --left) {
         const Waiting entry = queue.pop();
-        TlsEnd& end = entry.shard->tls_of(side).ends[entry.handle.index];
         if (entry.shard != &shard) {
             queue.push(entry);
-        } else if (shard.relays.get(entry.handle) != nullptr && end.waits_for_seat != 0) {
-            end.waits_for_seat = 0;
-            give_up_handshake(ref(shard, entry.handle.index), side);
+        } else if (waits(entry, seeker)) {
+            const Ref r = ref(shard, entry.handle.index);
+            tls_end(r, side).waits_for_seat = 0;
+            give_up_handshake(r, side);
         } else if (queue.gone > 0) {
             --queue.gone;
         }

@@ -96,8 +96,11 @@ TEST_F(TlsFiles, WhatIsWrongHasItsPlace) {
               "f.toml:24:13: CA:");
     EXPECT_EQ(told("alpn = \"h2\"\n" + certificate),
               "f.toml:23:8: \"h2\" can't be spoken in mode \"http\"; write \"http/1.1\"\n");
-    EXPECT_EQ(told("client_subject_header = \"Content-Length\"\n" + certificate).substr(0, 89),
-              "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"");
+    EXPECT_EQ(
+        told("client_subject_header = \"Content-Length\"\n" + certificate),
+        "f.toml:23:25: \"Content-Length\" has a meaning of its own; take a name as \"X-SSL-Client-DN\"\n"
+        "f.toml:23:25: warning: \"client_subject_header\" has no meaning while \"client_certificates\" is \"off\"; "
+        "write \"optional\" there, or remove this\n");
     EXPECT_EQ(told("suites = \"TLS_AES_128_CCM_SHA256\"\n" + certificate).substr(0, 43),
               "f.toml:23:10: suite TLS_AES_128_CCM_SHA256 ");
     EXPECT_EQ(told(certificate + "ocsp = \"FOLDER/none\"\n"), "f.toml:26:8: OCSP response: no such thing in DER\n");

@@ -3,40 +3,19 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "evp.h"
+#include "guarded_bytes.h"
 
 namespace millrace::tls {
 namespace {
 
-/// Bytes that lie right before a page that may not be touched.
-class Fenced {
-  public:
-    Fenced() : page_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
-        memory_ =
-            static_cast<uint8_t*>(mmap(nullptr, 2 * page_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        EXPECT_NE(memory_, MAP_FAILED);
-        EXPECT_EQ(mprotect(memory_ + page_, page_, PROT_NONE), 0);
-    }
-    ~Fenced() { munmap(memory_, 2 * page_); }
-    Fenced(const Fenced&) = delete;
-    Fenced& operator=(const Fenced&) = delete;
-
-    std::span<uint8_t> last(size_t length) { return {memory_ + page_ - length, length}; }
-
-  private:
-    size_t page_;
-    uint8_t* memory_;
-};
-
 class ShortGcmTest : public testing::Test {
   protected:
-    /// What comes of `text`, checked on the way back.
-    Buffer sealed(Suite suite, Bytes key, Bytes associated, Bytes text) {
+    /// There and back.
+    void agrees(Suite suite, Bytes key, Bytes associated, Bytes text) {
         const Buffer nonce = pattern(12, static_cast<unsigned>(text.size()));
-        const std::span<uint8_t> in = text_.last(text.size()), out = out_.last(text.size()), tag = tag_.last(tag_bytes);
+        const auto in = text_.at_end(text.size()), out = out_.at_end(text.size()), tag = tag_.at_end(tag_bytes);
         std::ranges::copy(text, in.begin());
         const auto of_12 = std::span(nonce).first<nonce_bytes>();
         gcm_.run<true>(suite, key.data(), of_12, associated, in, out.data(), tag.data());
@@ -49,11 +28,10 @@ class ShortGcmTest : public testing::Test {
         EXPECT_TRUE(std::ranges::equal(tag, Bytes(made).last(tag_bytes)));
         gcm_.run<false>(suite, key.data(), of_12, associated, out, out.data(), tag.data());  // in its place
         EXPECT_TRUE(std::ranges::equal(out, text));
-        return made;
     }
 
     ShortGcm gcm_;
-    Fenced text_, out_, tag_;
+    test::GuardedBytes text_{ShortGcm::bytes_max}, out_{ShortGcm::bytes_max}, tag_{tag_bytes};
 };
 
 TEST_F(ShortGcmTest, EveryLengthAgreesWithOpenSsl) {
@@ -62,7 +40,7 @@ TEST_F(ShortGcmTest, EveryLengthAgreesWithOpenSsl) {
             for (const size_t associated : {0u, 5u, 13u, 16u}) {
                 ASSERT_TRUE(ShortGcm::takes(associated, length));
                 const Buffer key = pattern(key_bytes(suite), static_cast<unsigned>(3 * length + associated));
-                sealed(suite, key, pattern(associated, 11), pattern(length, static_cast<unsigned>(length)));
+                agrees(suite, key, pattern(associated, 11), pattern(length, static_cast<unsigned>(length)));
                 ASSERT_FALSE(HasFailure()) << int(suite) << ", " << length << ", " << associated;
             }
 }
@@ -71,7 +49,7 @@ TEST_F(ShortGcmTest, EveryLengthAgreesWithOpenSsl) {
 TEST_F(ShortGcmTest, ManyKeysAgreeWithOpenSsl) {
     for (const Suite suite : {Suite::aes_128_gcm_sha256, Suite::aes_256_gcm_sha384})
         for (unsigned seed = 0; seed < 500; ++seed)
-            sealed(suite, pattern(key_bytes(suite), seed), pattern(5, seed), pattern(16 + seed % 200, seed));
+            agrees(suite, pattern(key_bytes(suite), seed), pattern(5, seed), pattern(16 + seed % 200, seed));
 }
 
 TEST(ShortGcm, LeavesOtherLengthsToOthers) {
